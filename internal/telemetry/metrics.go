@@ -1,0 +1,53 @@
+package telemetry
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics are a process's counters. Labels are names of interactions and status classes: bounded, and nothing of a
+// patient or a path.
+type Metrics struct {
+	reg      *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	audits   prometheus.Counter
+}
+
+// NewMetrics makes an empty set with a registry of its own.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		reg: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cordon_requests_total", Help: "Requests answered, by role, interaction and status."}, []string{"role", "interaction", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "cordon_request_seconds", Help: "Time to answer, by role and interaction.", NativeHistogramBucketFactor: 1.1}, []string{"role", "interaction"}),
+		audits: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "cordon_audit_events_total", Help: "Audit events made durable by this process."}),
+	}
+	m.reg.MustRegister(m.requests, m.seconds, m.audits, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Request counts one answer.
+func (m *Metrics) Request(role, interaction string, status int, took time.Duration) {
+	m.requests.WithLabelValues(role, interaction, statusText(status)).Inc()
+	m.seconds.WithLabelValues(role, interaction).Observe(took.Seconds())
+}
+
+// Audited counts durable events.
+func (m *Metrics) Audited(n int) { m.audits.Add(float64(n)) }
+
+// Handler serves the Prometheus text format.
+func (m *Metrics) Handler() http.Handler { return promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{}) }
+
+func statusText(s int) string {
+	if s < 100 || s > 599 {
+		return "other"
+	}
+	return string([]byte{byte('0' + s/100), byte('0' + s/10%10), byte('0' + s%10)})
+}
