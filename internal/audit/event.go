@@ -1,0 +1,146 @@
+// Package audit is the vocabulary of what happened and its way to a durable row. An event is sealed as a whole under the
+// tenant's audit key where the tenant's keys are at hand (the cell); control and keys, which see no chart, store theirs
+// in clear. What stands beside the sealed bytes is what a ledger needs: identity, time, key version.
+//
+// Fields follow REQUIREMENTS §3: a superset of FHIR AuditEvent as BALP profiles it.
+package audit
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/cordon-ehr/cordon/internal/phi"
+	"github.com/cordon-ehr/cordon/internal/tenant"
+)
+
+// Action is FHIR AuditEvent.action: C, R, U, D or E.
+type Action string
+
+// The actions (R4 valueset-audit-event-action). A search and an operation are E (BALP).
+const (
+	Create  Action = "C"
+	Read    Action = "R"
+	Update  Action = "U"
+	Delete  Action = "D"
+	Execute Action = "E"
+)
+
+// Outcome is FHIR AuditEvent.outcome.
+type Outcome string
+
+// The outcomes (R4 valueset-audit-event-outcome).
+const (
+	Success      Outcome = "0"
+	MinorFailure Outcome = "4" // refused: the caller's fault
+	SeriousFail  Outcome = "8" // failed: ours
+)
+
+// Agent is who did it. The whole token is never kept: its jti is.
+type Agent struct {
+	Kind     string `json:"kind"` // client, operator, service, anonymous
+	ID       string `json:"id,omitempty"`
+	Client   string `json:"client_id,omitempty"`
+	TokenID  string `json:"jti,omitempty"`
+	Address  string `json:"address,omitempty"`
+	UserHash string `json:"user_agent_hash,omitempty"`
+}
+
+// Source is which part of the platform observed it.
+type Source struct {
+	Role string `json:"role"`
+	Site string `json:"site,omitempty"` // the cell
+}
+
+// Entity is the thing touched: a resource by type, id and version, a token, a key, a tenant.
+type Entity struct {
+	Type     string   `json:"type,omitempty"`
+	ID       phi.Text `json:"-"`
+	Version  int64    `json:"version,omitempty"`
+	Previous int64    `json:"previous_version,omitempty"`
+	Count    int      `json:"count,omitempty"` // how many resources of this patient, for a set
+}
+
+// Decision is what authorization said.
+type Decision struct {
+	Allow  bool   `json:"allow"`
+	Policy string `json:"policy,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Event is one thing that happened. ID and Recorded are set by New.
+type Event struct {
+	ID          uuid.UUID
+	Tenant      tenant.ID
+	Recorded    time.Time // server clock, UTC
+	Type        string    // rest, token, key, tenant, client, audit, security
+	Subtype     string    // read, search-type, transaction, issue, lease, …
+	Action      Action
+	Outcome     Outcome
+	OutcomeDesc string // reason of a failure: a constant text, no PHI
+	Agent       Agent
+	Source      Source
+	Patient     phi.Text // Patient/id, when known: one event per patient touched
+	Entity      Entity
+	Resources   []phi.Text // of a transaction: every Type/id/_history/version of this patient
+	Query       phi.Text   // the raw query of a search: parameters, never results
+	Request     string     // X-Request-Id
+	Purpose     string     // purposeOfEvent
+	Decision    Decision
+}
+
+// New stamps a copy of e with a fresh time-ordered id (UUID version 7) and the server's clock.
+func New(e Event) Event {
+	e.ID = uuid.Must(uuid.NewV7())
+	e.Recorded = time.Now().UTC()
+	return e
+}
+
+// wire is the stored form. It reveals what Event masks: it goes only into a sealed row or to a reader that was allowed.
+type wire struct {
+	ID          uuid.UUID  `json:"event_id"`
+	Tenant      string     `json:"tenant_id"`
+	Recorded    time.Time  `json:"recorded"`
+	Type        string     `json:"type"`
+	Subtype     string     `json:"subtype"`
+	Action      Action     `json:"action"`
+	Outcome     Outcome    `json:"outcome"`
+	OutcomeDesc string     `json:"outcome_desc,omitempty"`
+	Agent       Agent      `json:"agent"`
+	Source      Source     `json:"source"`
+	Patient     string     `json:"patient,omitempty"`
+	Entity      wireEntity `json:"entity"`
+	Resources   []string   `json:"resources,omitempty"`
+	Query       []byte     `json:"query,omitempty"` // base64 in JSON
+	Request     string     `json:"request_id,omitempty"`
+	Purpose     string     `json:"purpose,omitempty"`
+	Decision    Decision   `json:"decision"`
+}
+
+type wireEntity struct {
+	Entity
+	Reference string `json:"reference,omitempty"`
+}
+
+func reveal(in []phi.Text) []string {
+	out := make([]string, len(in))
+	for i, t := range in {
+		out[i] = t.Reveal()
+	}
+	return out
+}
+
+// Marshal gives the event's canonical bytes.
+func (e Event) Marshal() []byte {
+	w := wire{e.ID, e.Tenant.String(), e.Recorded, e.Type, e.Subtype, e.Action, e.Outcome, e.OutcomeDesc, e.Agent, e.Source,
+		e.Patient.Reveal(), wireEntity{Entity: e.Entity}, reveal(e.Resources), []byte(e.Query.Reveal()), e.Request, e.Purpose, e.Decision}
+	if id := e.Entity.ID.Reveal(); id != "" {
+		w.Entity.Reference = e.Entity.Type + "/" + id
+	}
+	b, err := json.Marshal(w)
+	if err != nil {
+		panic("audit: internal error: an event is always JSON: " + err.Error())
+	}
+	return b
+}

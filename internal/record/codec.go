@@ -1,0 +1,152 @@
+package record
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/fhir"
+	"github.com/cordon-ehr/cordon/internal/phi"
+	"github.com/cordon-ehr/cordon/internal/seal"
+)
+
+// A body is stored as seal(header | zstd(JSON) | padding). The header holds the second half of the blind id and the ids of
+// the patients concerned, so that a read neither parses nor guesses whom it discloses. Padding to 64 bytes blurs the length,
+// which compression would otherwise let leak.
+const (
+	bodyFormat = 1
+	padTo      = 64
+)
+
+var (
+	squeezer  = newSqueezer()
+	stretcher = newStretcher()
+)
+
+func newSqueezer() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true))
+	if err != nil {
+		panic("record: internal error: " + err.Error())
+	}
+	return e
+}
+
+func newStretcher() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(256<<20), zstd.IgnoreChecksum(true))
+	if err != nil {
+		panic("record: internal error: " + err.Error())
+	}
+	return d
+}
+
+// body is what is sealed.
+type body struct {
+	check    int64 // second half of the blind id
+	patients []string
+	json     []byte // nil for a deletion
+}
+
+func (b *body) encode() []byte {
+	out := make([]byte, 0, 64+len(b.json)*2/3)
+	out = append(out, bodyFormat)
+	out = binary.BigEndian.AppendUint64(out, uint64(b.check))
+	out = binary.AppendUvarint(out, uint64(len(b.patients)))
+	for _, p := range b.patients {
+		out = binary.AppendUvarint(out, uint64(len(p)))
+		out = append(out, p...)
+	}
+	if len(b.json) > 0 {
+		at := len(out)
+		out = squeezer.EncodeAll(b.json, append(out, 0, 0, 0, 0))
+		binary.BigEndian.PutUint32(out[at:], uint32(len(out)-at-4))
+	} else {
+		out = append(out, 0, 0, 0, 0)
+	}
+	for (len(out)+seal.Overhead)%padTo != 0 {
+		out = append(out, 0)
+	}
+	return out
+}
+
+func decodeBody(in []byte) (b body, err error) {
+	broken := fault.New(fault.Internal, "a stored body is not in a known form")
+	if len(in) < 10 || in[0] != bodyFormat {
+		return b, broken
+	}
+	b.check = int64(binary.BigEndian.Uint64(in[1:]))
+	in = in[9:]
+	n, k := binary.Uvarint(in)
+	if k <= 0 || n > 1<<20 {
+		return b, broken
+	}
+	in = in[k:]
+	for range n {
+		l, k := binary.Uvarint(in)
+		if k <= 0 || uint64(len(in)-k) < l {
+			return b, broken
+		}
+		b.patients = append(b.patients, string(in[k:k+int(l)]))
+		in = in[k+int(l):]
+	}
+	if len(in) < 4 {
+		return b, broken
+	}
+	size := int(binary.BigEndian.Uint32(in))
+	if in = in[4:]; size > len(in) {
+		return b, broken
+	}
+	if size > 0 {
+		if b.json, err = stretcher.DecodeAll(in[:size], nil); err != nil {
+			return b, fault.Wrap(fault.Internal, err, "a stored body does not decompress")
+		}
+	}
+	return b, nil
+}
+
+// stored is one row of version.
+type stored struct {
+	rid, lu     int64
+	ver, keyver int32
+	typ, op     int16
+	body        []byte
+}
+
+const (
+	opCreate int16 = 1
+	opUpdate int16 = 2
+	opDelete int16 = 3
+)
+
+func (c *Caller) place(typ int16, rid int64, ver int64) seal.Place {
+	return seal.Place{Tenant: c.Scope.Tenant(), Table: "version", Kind: typ, ID: rid, Version: ver}
+}
+
+// open unseals a row. wantCheck is the second half of the blind id when the caller asked for one resource by id, else 0.
+func (c *Caller) open(v *stored, id string, wantCheck int64) (Resource, error) {
+	key, err := c.Ring.RecordKey(v.keyver)
+	if err != nil {
+		return Resource{}, err
+	}
+	plain, err := key.Open(nil, v.body, c.place(v.typ, v.rid, int64(v.ver)))
+	if err != nil {
+		return Resource{}, err
+	}
+	b, err := decodeBody(plain)
+	if err != nil {
+		return Resource{}, err
+	}
+	if wantCheck != 0 && b.check != wantCheck {
+		return Resource{}, notFound()
+	}
+	t := fhir.TypeByID(v.typ)
+	return Resource{Type: t, ID: phi.Text(id), Version: int64(v.ver), Updated: time.UnixMicro(v.lu).UTC(), Deleted: v.op == opDelete,
+		Body: b.json, patients: b.patients}, nil
+}
+
+func notFound() error { return fault.New(fault.NotFound, "no such resource") }
+
+func gone() error { return fault.New(fault.Gone, "the resource was deleted") }
+
+func microTime(us int64) time.Time { return time.UnixMicro(us).UTC() }

@@ -1,0 +1,96 @@
+package record
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/cordon-ehr/cordon/internal/fhir/search"
+	"github.com/cordon-ehr/cordon/internal/placement"
+)
+
+// matches gives what a condition finds: at most two, enough to know whether it is one.
+func (s *Service) matches(ctx context.Context, c *Caller, read run, q *search.Query) ([]Resource, error) {
+	all, err := s.matchAll(ctx, c, read, []*search.Query{q})
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// matchAll answers many conditions in one round trip.
+func (s *Service) matchAll(ctx context.Context, c *Caller, read run, queries []*search.Query) ([][]Resource, error) {
+	const n = 3
+	plans := make([]*plan, len(queries))
+	rows := make([][]stored, len(queries))
+	for i, q := range queries {
+		chained, err := s.chains(ctx, c, read, q)
+		if err != nil {
+			return nil, err
+		}
+		plans[i] = c.newPlan(q, chained)
+	}
+	if len(plans) == 0 {
+		return nil, nil
+	}
+	err := read(ctx, func(b *placement.Batch) {
+		for i, pl := range plans {
+			var a args
+			sql := pl.page(&a, nil, n)
+			b.Queue(sql, a.list...).Query(func(r pgx.Rows) (err error) {
+				rows[i], err = collectSorted(r)
+				return err
+			})
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]Resource, len(queries))
+	for i, pl := range plans {
+		if out[i], err = s.verified(ctx, c, read, pl, rows[i], n); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// verified judges the first candidates; when there may be more and fewer than two matched, it goes through all.
+func (s *Service) verified(ctx context.Context, c *Caller, read run, pl *plan, rows []stored, n int) (out []Resource, err error) {
+	for i := range rows {
+		h := hit{}
+		if h.Resource, err = c.open(&rows[i], "", 0); err != nil {
+			return nil, err
+		}
+		if err := h.judge(pl, c.Base); err != nil {
+			return nil, err
+		}
+		if h.ok {
+			out = append(out, h.Resource)
+		}
+	}
+	if len(rows) < n || len(out) > 1 {
+		return out, nil
+	}
+	out = nil
+	err = s.all(ctx, c, read, pl, maxGathered, func(h *hit) {
+		if len(out) < 2 {
+			out = append(out, h.Resource)
+		}
+	})
+	return out, err
+}
+
+// collectSorted reads rows that begin with the order's key.
+func collectSorted(r pgx.Rows) ([]stored, error) {
+	var out []stored
+	for r.Next() {
+		var v stored
+		var key int64
+		if err := r.Scan(&key, &v.rid, &v.lu, &v.ver, &v.keyver, &v.typ, &v.op, &v.body); err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, r.Err()
+}

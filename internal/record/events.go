@@ -1,0 +1,99 @@
+package record
+
+import (
+	"context"
+
+	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/phi"
+)
+
+// event begins an event of this call: allowed and successful until said otherwise.
+func (c *Caller) event(site string, what action) audit.Event {
+	p := c.Scope.Principal()
+	return audit.New(audit.Event{Tenant: c.Scope.Tenant(), Type: "rest", Subtype: what.name, Action: what.code, Outcome: audit.Success,
+		Agent: c.Agent, Source: audit.Source{Role: "cell", Site: site}, Query: c.Query, Request: c.Request, Purpose: c.Purpose,
+		Decision: audit.Decision{Allow: true, Policy: "smart-scopes/1", Reason: p.Scopes.String()}})
+}
+
+// seal makes the rows of events under the tenant's audit key.
+func (c *Caller) seal(events []audit.Event) []audit.Row {
+	rows := make([]audit.Row, len(events))
+	for i, e := range events {
+		id := ""
+		if s := e.Patient.Reveal(); len(s) > len("Patient/") {
+			id = s[len("Patient/"):]
+		}
+		rows[i] = audit.Seal(e, c.Ring.Events, c.patientRid(id))
+	}
+	return rows
+}
+
+// record makes events durable on their own. On error nothing may be disclosed.
+func (s *Service) record(ctx context.Context, c *Caller, events []audit.Event) error {
+	return s.events.Record(ctx, c.Scope, c.seal(events))
+}
+
+// ofOne gives the events of an interaction with one resource: one per patient touched, one at least.
+func (s *Service) ofOne(c *Caller, what action, r *Resource, previous int64) []audit.Event {
+	e := c.event(s.site, what)
+	e.Entity = audit.Entity{Type: r.Type.Name, ID: r.ID, Version: r.Version, Previous: previous}
+	return perPatient(e, r.patients)
+}
+
+// perPatient repeats an event for each patient (REQUIREMENTS §3: one event per patient touched).
+func perPatient(e audit.Event, patients []string) []audit.Event {
+	if len(patients) == 0 {
+		return []audit.Event{e}
+	}
+	out := make([]audit.Event, len(patients))
+	for i, p := range patients {
+		out[i] = e
+		if i > 0 {
+			out[i] = audit.New(e)
+		}
+		out[i].Patient = phi.Text("Patient/" + p)
+	}
+	return out
+}
+
+// ofSet gives the events of an answer with many resources: one per patient in it with the number of resources, one at
+// least.
+func (s *Service) ofSet(c *Caller, what action, typ string, rs []Resource) []audit.Event {
+	e := c.event(s.site, what)
+	e.Entity.Type = typ
+	count := map[string]int{}
+	var order []string
+	for i := range rs {
+		for _, p := range rs[i].patients {
+			if count[p] == 0 {
+				order = append(order, p)
+			}
+			count[p]++
+		}
+	}
+	out := perPatient(e, order)
+	for i, p := range order {
+		out[i].Entity.Count = count[p]
+	}
+	return out
+}
+
+// newPatients gives the events of a portion: of the patients that told does not know yet.
+func (s *Service) newPatients(c *Caller, rs []Resource, told map[string]bool) []audit.Event {
+	var out []audit.Event
+	for _, e := range s.ofSet(c, doEverything, "Patient", rs) {
+		if p := e.Patient.Reveal(); !told[p] {
+			told[p] = true
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// missing gives the event of a request for a resource that is not there: who asked for which id is worth knowing.
+func (s *Service) missing(c *Caller, what action, typ, id, why string) []audit.Event {
+	e := c.event(s.site, what)
+	e.Outcome, e.OutcomeDesc = audit.MinorFailure, why
+	e.Entity = audit.Entity{Type: typ, ID: phi.Text(id)}
+	return []audit.Event{e}
+}

@@ -1,0 +1,218 @@
+package record
+
+import (
+	"context"
+	"math"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/fhir"
+	"github.com/cordon-ehr/cordon/internal/fhir/search"
+	"github.com/cordon-ehr/cordon/internal/placement"
+)
+
+// Page is the answer to a search.
+type Page struct {
+	Matches  []Resource
+	Included []Resource
+	Cut      bool   // some included resources were left out: over the limit
+	Total    int    // -1 when not asked for
+	Next     string // cursor of the next page, "" at the end
+}
+
+// run sends a pipeline: Charts.Read for a Scope, or Tx.Run inside a transaction.
+type run func(ctx context.Context, fill func(*placement.Batch)) error
+
+func (s *Service) reading(c *Caller) run {
+	return func(ctx context.Context, fill func(*placement.Batch)) error { return s.charts.Read(ctx, c.Scope, fill) }
+}
+
+// Search answers a query on one type (FHIR R4 search.html). Pages are full while there is more; every match was opened and
+// judged. Faults: Invalid (cursor), Forbidden, Unprocessable (too costly).
+func (s *Service) Search(ctx context.Context, c *Caller, q *search.Query) (Page, error) {
+	if err := s.allow(ctx, c, doSearch, q.Type); err != nil {
+		return Page{}, err
+	}
+	read := s.reading(c)
+	chained, err := s.chains(ctx, c, read, q)
+	if err != nil {
+		return Page{}, err
+	}
+	pl := c.newPlan(q, chained)
+	page := Page{Total: -1}
+	if q.Total || q.CountOnly {
+		if page.Total, err = s.total(ctx, c, read, pl); err != nil {
+			return Page{}, err
+		}
+	}
+	if !q.CountOnly {
+		if pl.sorted() {
+			err = s.walk(ctx, c, read, pl, &page)
+		} else {
+			err = s.gather(ctx, c, read, pl, &page)
+		}
+		if err == nil {
+			err = s.include(ctx, c, read, q, &page)
+		}
+	}
+	if err != nil {
+		return Page{}, err
+	}
+	shown := append(append([]Resource(nil), page.Matches...), page.Included...)
+	return page, s.record(ctx, c, s.ofSet(c, doSearch, q.Type.Name, shown))
+}
+
+// sorted reports whether the plan's own order is the one that _sort asks for.
+func (p *plan) sorted() bool {
+	switch len(p.q.Sort) {
+	case 0:
+		return true
+	case 1:
+		k := p.q.Sort[0].Param
+		return (p.byTime && k.Kind == search.LastUpdated) ||
+			(!p.byTime && p.q.Set.Primary != nil && k.Kind == search.Date && k.Paths[0].Name == p.q.Set.Primary.Name)
+	}
+	return false
+}
+
+// walk fills a page from the plan's order, a chunk at a time: candidates that the index gave and Match refuses are replaced
+// by the next ones, so that pages are full.
+func (s *Service) walk(ctx context.Context, c *Caller, read run, pl *plan, page *Page) error {
+	after, err := c.openCursor(pl.q)
+	if err != nil {
+		return err
+	}
+	want, chunk := pl.q.Count, pl.q.Count+1
+	for {
+		rows, err := s.chunk(ctx, c, read, pl, after, chunk)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			if !rows[i].ok {
+				continue
+			}
+			if len(page.Matches) == want {
+				page.Next = c.sealCursor(pl.q, *after)
+				return nil
+			}
+			page.Matches = append(page.Matches, rows[i].Resource)
+			after = &position{rows[i].sort, rows[i].rid}
+		}
+		if len(rows) < chunk {
+			return nil
+		}
+		last := rows[len(rows)-1]
+		after = &position{last.sort, last.rid}
+		chunk = min(chunk*4, 2000)
+	}
+}
+
+// hit is a candidate with its place in the order.
+type hit struct {
+	Resource
+	sort, rid int64
+	ok        bool
+	keys      []sortKey
+}
+
+// chunk reads and judges the next n candidates.
+func (s *Service) chunk(ctx context.Context, c *Caller, read run, pl *plan, after *position, n int) ([]hit, error) {
+	var a args
+	sql := pl.page(&a, after, n)
+	type row struct {
+		sort int64
+		v    stored
+	}
+	var rows []row
+	err := read(ctx, func(b *placement.Batch) {
+		b.Queue(sql, a.list...).Query(func(r pgx.Rows) error {
+			rows = rows[:0]
+			for r.Next() {
+				var x row
+				if err := r.Scan(&x.sort, &x.v.rid, &x.v.lu, &x.v.ver, &x.v.keyver, &x.v.typ, &x.v.op, &x.v.body); err != nil {
+					return err
+				}
+				rows = append(rows, x)
+			}
+			return r.Err()
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	hits := make([]hit, len(rows))
+	for i := range rows {
+		h := &hits[i]
+		h.sort, h.rid = rows[i].sort, rows[i].v.rid
+		if h.Resource, err = c.open(&rows[i].v, "", 0); err != nil {
+			return nil, err
+		}
+		if err := h.judge(pl, c.Base); err != nil {
+			return nil, err
+		}
+	}
+	return hits, nil
+}
+
+// judge verifies a hit on its opened body, and learns its id.
+func (h *hit) judge(pl *plan, base string) error {
+	q := pl.q
+	if h.Deleted || h.Type != q.Type {
+		return nil
+	}
+	doc, err := fhir.Parse(h.Body.Reveal(), fhir.DefaultLimits())
+	if err != nil {
+		return fault.Wrap(fault.Internal, err, "a stored body is not JSON")
+	}
+	defer doc.Release()
+	root := doc.Root()
+	h.learn(root)
+	if h.ok = q.Match(root) && pl.linked(root, base); h.ok && len(q.Sort) > 0 {
+		h.keys = sortKeys(root, q)
+	}
+	return nil
+}
+
+// total counts all matches: in the index where that is exact, else by judging every candidate.
+func (s *Service) total(ctx context.Context, c *Caller, read run, pl *plan) (int, error) {
+	if pl.exact {
+		var a args
+		var n int64
+		sql := pl.count(&a)
+		err := read(ctx, func(b *placement.Batch) {
+			b.Queue(sql, a.list...).QueryRow(func(r pgx.Row) error { return r.Scan(&n) })
+		})
+		return int(n), err
+	}
+	n := 0
+	err := s.all(ctx, c, read, pl, math.MaxInt, func(*hit) { n++ })
+	return n, err
+}
+
+// all calls each for every match; more than most is Unprocessable.
+func (s *Service) all(ctx context.Context, c *Caller, read run, pl *plan, most int, each func(*hit)) error {
+	var after *position
+	n := 0
+	for {
+		const chunk = 1000
+		rows, err := s.chunk(ctx, c, read, pl, after, chunk)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			if !rows[i].ok {
+				continue
+			}
+			if n++; n > most {
+				return fault.New(fault.Unprocessable, "this search orders more than %d resources by a parameter without an ordered index; narrow it", most)
+			}
+			each(&rows[i])
+		}
+		if len(rows) < chunk {
+			return nil
+		}
+		after = &position{rows[len(rows)-1].sort, rows[len(rows)-1].rid}
+	}
+}

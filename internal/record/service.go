@@ -1,0 +1,123 @@
+package record
+
+import (
+	"context"
+	"time"
+
+	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/authz"
+	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/fhir"
+	"github.com/cordon-ehr/cordon/internal/fhir/search"
+	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/phi"
+	"github.com/cordon-ehr/cordon/internal/placement"
+)
+
+// Recorder makes events durable: audit.Flusher.
+type Recorder interface {
+	Record(ctx context.Context, to placement.Scope, rows []audit.Row) error
+}
+
+// Service serves the records of one cell. It is safe for concurrent use.
+type Service struct {
+	charts *placement.Charts
+	events Recorder
+	site   string // the cell's name, for audit events
+	now    func() time.Time
+}
+
+// New makes the service.
+func New(charts *placement.Charts, events Recorder, site string, now func() time.Time) *Service {
+	return &Service{charts: charts, events: events, site: site, now: now}
+}
+
+// Caller is on whose behalf and with which keys a call is made. One is made per request.
+type Caller struct {
+	Scope   placement.Scope
+	Ring    *lease.Ring
+	Agent   audit.Agent
+	Request string   // request id
+	Base    string   // the tenant's FHIR base URL
+	Query   phi.Text // the raw query, for the event
+	Purpose string
+}
+
+// Resource is one stored version of one resource.
+type Resource struct {
+	Type     *fhir.Type
+	ID       phi.Text
+	Version  int64
+	Updated  time.Time
+	Deleted  bool
+	Body     phi.Body // the exact JSON to send; nil when deleted
+	patients []string // ids of the patients in whose compartments it is
+}
+
+// allow asks authorization; it records a refusal and gives the fault for it.
+func (s *Service) allow(ctx context.Context, c *Caller, what action, typ *fhir.Type) error {
+	d := c.Scope.Principal().Scopes.Decide(what.permission, typ.Name)
+	if d.Allow {
+		return nil
+	}
+	e := c.event(s.site, what)
+	e.Outcome, e.OutcomeDesc = audit.MinorFailure, "denied"
+	e.Entity.Type = typ.Name
+	e.Decision = audit.Decision{Policy: d.Policy, Reason: d.Reason}
+	if err := s.record(ctx, c, []audit.Event{e}); err != nil {
+		return err
+	}
+	return fault.New(fault.Forbidden, "the access token does not grant this on %s", typ.Name)
+}
+
+// action is an interaction as authorization and audit name it.
+type action struct {
+	name       string
+	permission authz.Action
+	code       audit.Action
+}
+
+var (
+	doRead       = action{"read", authz.Read, audit.Read}
+	doVread      = action{"vread", authz.Read, audit.Read}
+	doHistory    = action{"history-instance", authz.Read, audit.Read}
+	doSearch     = action{"search-type", authz.Search, audit.Execute}
+	doCreate     = action{"create", authz.Create, audit.Create}
+	doUpdate     = action{"update", authz.Update, audit.Update}
+	doDelete     = action{"delete", authz.Delete, audit.Delete}
+	doEverything = action{"everything", authz.Read, audit.Execute}
+)
+
+// rid gives the blind id of a resource and the second half that its body carries, so that a collision of the first half is
+// seen (it costs one tenant 2^-64 per pair of ids).
+func (c *Caller) rid(t *fhir.Type, id string) (int64, int64) {
+	var b [80]byte
+	m := append(b[:0], 'r', byte(t.ID>>8), byte(t.ID))
+	return c.Ring.Index.Sum128(append(m, id...))
+}
+
+// token gives the blind token of a posting.
+func (c *Caller) token(p *search.Path, text string) int64 {
+	var b [128]byte
+	m := append(b[:0], 't', byte(p.ID>>24), byte(p.ID>>16), byte(p.ID>>8), byte(p.ID))
+	return c.Ring.Index.Sum64(append(m, text...))
+}
+
+// folded gives the blind token of a posting together with its patient.
+func (c *Caller) folded(p *search.Path, text string, pat int64) int64 {
+	var b [128]byte
+	m := append(b[:0], 'f', byte(p.ID>>24), byte(p.ID>>16), byte(p.ID>>8), byte(p.ID))
+	m = append(m, byte(pat>>56), byte(pat>>48), byte(pat>>40), byte(pat>>32), byte(pat>>24), byte(pat>>16), byte(pat>>8), byte(pat))
+	return c.Ring.Index.Sum64(append(m, text...))
+}
+
+var patientType = fhir.ResourceType("Patient")
+
+// patientRid gives the blind id of a patient, 0 for none.
+func (c *Caller) patientRid(id string) int64 {
+	if id == "" {
+		return 0
+	}
+	r, _ := c.rid(patientType, id)
+	return r
+}
