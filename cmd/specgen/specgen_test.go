@@ -26,8 +26,8 @@ var small = map[string]string{
 			{"path":"Thing.part.id","min":0,"max":"1","representation":["xmlAttr"],"type":[{"code":"http://hl7.org/fhirpath/System.String"}]},
 			{"path":"Thing.part.part","min":0,"max":"*","contentReference":"#Thing.part"}]}}}]}`,
 	"search-parameters.json": `{"resourceType":"Bundle","entry":[
-		{"resource":{"resourceType":"SearchParameter","url":"http://hl7.org/fhir/SearchParameter/Thing-b","version":"4.0.1","code":"b","base":["Thing"],"type":"composite","expression":"Thing","component":[{"definition":"d","expression":"part"}]}},
-		{"resource":{"resourceType":"SearchParameter","url":"http://hl7.org/fhir/SearchParameter/Thing-a","version":"4.0.1","code":"a","base":["Thing"],"type":"reference","target":["Thing"],"expression":"Thing.what"}},
+		{"resource":{"resourceType":"SearchParameter","url":"http://hl7.org/fhir/SearchParameter/Thing-b","version":"4.0.1","code":"b","base":["Thing"],"type":"composite","expression":"Thing","component":[{"definition":"d","expression":"what.as(code)"}]}},
+		{"resource":{"resourceType":"SearchParameter","url":"http://hl7.org/fhir/SearchParameter/Thing-a","version":"4.0.1","code":"a","base":["Thing"],"type":"reference","target":["Thing"],"expression":"(Thing.what as Reference)"}},
 		{"resource":{"resourceType":"SearchParameter","url":"http://hl7.org/fhir/SearchParameter/Thing-c","version":"5.0.0","code":"c","base":["Thing"],"type":"token"}}]}`,
 	"compartmentdefinition-patient.json": `{"resourceType":"CompartmentDefinition","url":"http://hl7.org/fhir/CompartmentDefinition/patient","resource":[{"code":"Thing","param":["a"]},{"code":"Other"}]}`,
 }
@@ -65,21 +65,142 @@ func TestTables(t *testing.T) {
 			"T\tThing.part\tbackbone\tElement\t-\n" +
 			"E\tpart\t0\t*\t-\tThing.part\t-\n" +
 			"T\tcode\tprimitive\tstring\t-\n",
-		"search.txt": "P\ta\treference\tThing\tThing\thttp://hl7.org/fhir/SearchParameter/Thing-a\tThing.what\n" +
+		"search.txt": "P\ta\treference\tThing\tThing\thttp://hl7.org/fhir/SearchParameter/Thing-a\tThing.what.ofType(Reference)\n" +
 			"P\tb\tcomposite\tThing\t-\thttp://hl7.org/fhir/SearchParameter/Thing-b\tThing\n" +
-			"C\td\tpart\n",
+			"C\td\twhat.ofType(code)\n",
 		"compartment.txt": "Thing\ta\n",
 	}
 	defs := folder(t, small)
 	for range 2 { // the same definitions give the same bytes
 		out := t.TempDir()
-		if err := run(defs, out); err != nil {
+		if err := run(defs, out, ""); err != nil {
 			t.Fatal(err)
 		}
 		for name, text := range want {
 			if got := read(t, out, name); got != text {
 				t.Errorf("%s:\n%s\nwant:\n%s", name, got, text)
 			}
+		}
+	}
+}
+
+func TestCorrections(t *testing.T) {
+	t.Parallel()
+	table := `
+# a remark
+drop element Thing.part # with Thing.part.part
+drop param Thing-b # why
+set element Thing.kind min 1 0 # why
+set element Thing.kind valueset http://v|1 - # why
+set element Thing.what[x] types code|Reference(Thing) Reference(Thing,Element)|string # why
+drop target Thing.what[x] Thing # why
+add element Thing.more Thing.kind 0 * sm code|canonical(Thing) http://v|2 # why
+add target Thing-a Other # why
+drop target Thing-a Thing # why
+set compartment Thing a b,c # why
+`
+	want := map[string]string{
+		"types.txt": "T\tElement\tcomplex\t-\ta\n" +
+			"E\tid\t0\t1\tx\tstring\t-\n" +
+			"T\tThing\tresource\tResource\t-\n" +
+			"E\tid\t0\t1\ts\tid\t-\n" +
+			"E\tkind\t0\t1\tm\tcode\t-\n" +
+			"E\tmore\t0\t*\tsm\tcode|canonical(Thing)\thttp://v|2\n" +
+			"E\twhat[x]\t0\t1\t-\tReference(Element)|string\t-\n" +
+			"T\tcode\tprimitive\tstring\t-\n",
+		"search.txt":      "P\ta\treference\tThing\tOther\thttp://hl7.org/fhir/SearchParameter/Thing-a\tThing.what.ofType(Reference)\n",
+		"compartment.txt": "Thing\tb,c\n",
+	}
+	out := t.TempDir()
+	if err := run(folder(t, small), out, table); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range want {
+		if got := read(t, out, name); got != text {
+			t.Errorf("%s:\n%s\nwant:\n%s", name, got, text)
+		}
+	}
+	if err := run(folder(t, small), out, "drop compartment Thing a # why"); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, out, "compartment.txt"); got != "" {
+		t.Errorf("compartment.txt: %s", got)
+	}
+}
+
+// TestRottenCorrections has corrections that do not find, or not quite, what they name.
+func TestRottenCorrections(t *testing.T) {
+	t.Parallel()
+	defs := folder(t, small)
+	for _, line := range []string{
+		"drop element Thing.kind",
+		"drop element Thing # why",
+		"drop it Thing.kind # why",
+		"drop element Thing.kind Thing.part # why",
+		"drop element Thing.none # why",
+		"drop element Nothing.kind # why",
+		"add element Thing.kind Thing.id 0 1 - code - # why",
+		"add element More Thing.kind 0 1 - code - # why",
+		"add element Thing.more Thing.none 0 1 - code - # why",
+		"add element Thing.more Thing.part.part 0 1 - code - # why",
+		"add element Thing.more Thing.kind few 1 - code - # why",
+		"add element Thing.more Thing.kind 0 few - code - # why",
+		"add element Thing.more Thing.kind 0 1 x code - # why",
+		"set element Thing.none min 1 0 # why",
+		"set element Thing.kind min 0 1 # why",
+		"set element Thing.kind min 1 1 # why",
+		"set element Thing.kind max 1 2 # why",
+		"set element Thing.kind types string code # why",
+		"set element Thing.kind valueset http://v|2 - # why",
+		"drop param Thing-none # why",
+		"drop target Thing-none Thing # why",
+		"drop target Thing-a Other # why",
+		"drop target Thing-a Thing # why",
+		"drop target Thing.none Thing # why",
+		"drop target Thing.what[x] Other # why",
+		"drop target Thing.what[x] Thing # why",
+		"add target Thing-none Thing # why",
+		"add target Thing-a Thing # why",
+		"drop compartment Thing b # why",
+		"drop compartment Other a # why",
+		"set compartment Thing b a # why",
+	} {
+		out := t.TempDir()
+		if err := run(defs, out, "# head\n"+line+"\n"); err == nil {
+			t.Errorf("%s: no error", line)
+		}
+		if left, _ := os.ReadDir(out); len(left) > 0 {
+			t.Errorf("%s: wrote %s", line, left[0].Name())
+		}
+	}
+}
+
+func TestOneCast(t *testing.T) {
+	t.Parallel()
+	for expr, want := range map[string]string{
+		"":                              "",
+		"A.b":                           "A.b",
+		"(A.b as T)":                    "A.b.ofType(T)",
+		"A.b as T":                      "A.b.ofType(T)",
+		"A.b.as(T)":                     "A.b.ofType(T)",
+		"(A.b.ofType(T))":               "A.b.ofType(T)",
+		"(A.b as T) | A.c.as(U)":        "A.b.ofType(T) | A.c.ofType(U)",
+		"(A.b as T) | (A.b.ofType(U))":  "A.b.ofType(T) | A.b.ofType(U)",
+		"(A.b as T).c":                  "A.b.ofType(T).c",
+		"A.where(b.ofType(T))":          "A.where(b.ofType(T))",
+		"A.b.where(resolve() is T)":     "A.b.where(resolve() is T)",
+		"A.b.exists() and A.b != false": "A.b.exists() and A.b != false",
+		"(A.b | A.c) as T":              "error",
+		"A.b[0] as T":                   "error",
+		"A.b.as(ns.T)":                  "error",
+		"A.b\t":                         "error",
+	} {
+		got, err := oneCast(expr)
+		if err != nil {
+			got = "error"
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", expr, got, want)
 		}
 	}
 }
@@ -97,7 +218,7 @@ func TestFailureWritesNothing(t *testing.T) {
 		"no package":     filepath.Join(t.TempDir(), "none.tgz"),
 	} {
 		out := t.TempDir()
-		if err := run(defs, out); err == nil {
+		if err := run(defs, out, ""); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 		if left, _ := os.ReadDir(out); len(left) > 0 {

@@ -6,6 +6,8 @@
 package audit
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"time"
 
@@ -143,4 +145,14 @@ func (e Event) Marshal() []byte {
 		panic("audit: internal error: an event is always JSON: " + err.Error())
 	}
 	return b
+}
+
+// HashUserAgent makes the short form in which a user agent is kept: it tells two devices apart and carries no text of the
+// caller.
+func HashUserAgent(ua string) string {
+	if ua == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(ua))
+	return hex.EncodeToString(sum[:8])
 }

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -58,6 +59,12 @@ func refused(reason string) error {
 type Reason string
 
 func (r Reason) Error() string { return string(r) }
+
+// ReasonOf gives the reason in an error's chain, "" if there is none.
+func ReasonOf(err error) string {
+	r, _ := errors.AsType[Reason](err)
+	return string(r)
+}
 
 // Bearer takes the token out of an Authorization header (RFC 6750 §2.1).
 func Bearer(header string) (string, error) {

@@ -124,7 +124,7 @@ type SearchParam struct {
 	Code       string
 	Type       string // string, token, reference, date, number, quantity, uri, composite, special
 	URL        string
-	Expression string   // FHIRPath as published; "" for _text, _content and _query
+	Expression string   // FHIRPath, every cast as .ofType(T); "" for _text, _content and _query
 	Bases      []string // resource types, "Resource" or "DomainResource"
 	Targets    []string // of a reference
 	Components []SearchComponent

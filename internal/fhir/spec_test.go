@@ -108,6 +108,9 @@ func TestSearchParams(t *testing.T) {
 				t.Errorf("%s: target %s", p.URL, target)
 			}
 		}
+		if strings.Contains(p.Expression, " as ") || strings.Contains(p.Expression, ".as(") {
+			t.Errorf("%s: a cast that is not .ofType: %s", p.URL, p.Expression)
+		}
 		if (p.Type == "composite") != (len(p.Components) > 0) {
 			t.Errorf("%s: %d components of a %s", p.URL, len(p.Components), p.Type)
 		}

@@ -219,19 +219,20 @@ func (c *chart) assessment(v *visit) string {
 	if what.display == "" {
 		return "Healthy."
 	}
-	a := what.display
+	var a strings.Builder
+	a.WriteString(what.display)
 	switch m := &v.vitals; {
 	case v.reason != nil && v.reason.key == hypertension && m.sys >= 140:
-		a += ", above goal"
+		a.WriteString(", above goal")
 	case v.reason != nil && v.reason.key == hypertension:
-		a += ", at goal"
+		a.WriteString(", at goal")
 	}
 	for _, r := range v.results {
 		if r.name == "HbA1c" && r.value >= 6.5 {
-			a += fmt.Sprintf(", HbA1c %.1f%%", r.value)
+			a.WriteString(fmt.Sprintf(", HbA1c %.1f%%", r.value))
 		}
 	}
-	return a + "."
+	return a.String() + "."
 }
 
 // sayVitals quotes what was measured, in one line.

@@ -38,7 +38,7 @@ func share(ls []life, of, have func(life) bool) float64 {
 
 func TestPopulation(t *testing.T) {
 	t.Parallel()
-	ls := population(t, 1, 600)
+	ls := population(t, 1, 400)
 	everyone := func(life) bool { return true }
 	from := func(lo, hi float64) func(life) bool {
 		return func(l life) bool { return l.age >= lo && l.age < hi }
@@ -72,7 +72,7 @@ func TestPopulation(t *testing.T) {
 
 func TestSizes(t *testing.T) {
 	t.Parallel()
-	total, n, outside := 0, 1500, 0
+	total, n, outside := 0, 1000, 0
 	for p := range synth.Patients(synth.Options{Seed: 4, Count: n}) {
 		total += p.Resources
 		if p.Resources < 45 || p.Resources > 170 {
@@ -93,7 +93,7 @@ func TestIdentifiers(t *testing.T) {
 	ssn := regexp.MustCompile(`"system":"http://hl7.org/fhir/sid/us-ssn","value":"900-[0-4]\d-\d{4}"`)
 	phone := regexp.MustCompile(`"system":"phone","value":"([^"]*)"`)
 	seen := map[string]bool{}
-	for p := range synth.Patients(synth.Options{Seed: 2, Count: 3000}) {
+	for p := range synth.Patients(synth.Options{Seed: 2, Count: 1500}) {
 		m := mrn.FindSubmatch(p.Bundle)
 		if m == nil || seen[string(m[1])] || seen[p.ID] {
 			t.Fatalf("patient %d: MRN or ID missing or seen before", p.Index)
@@ -125,7 +125,7 @@ func coded(r object, code string) bool { return strings.Contains(text(r["code"])
 func TestMeasurements(t *testing.T) {
 	t.Parallel()
 	var found, treated, diabetic, healthy []float64
-	for _, l := range population(t, 11, 400) {
+	for _, l := range population(t, 11, 200) {
 		last := map[string]float64{}
 		for _, o := range l.byType["Observation"] {
 			plausible(t, o)

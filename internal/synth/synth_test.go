@@ -86,7 +86,7 @@ func TestOtherToday(t *testing.T) {
 	t.Parallel()
 	for _, year := range []int{2009, 2020, 2031} {
 		now := time.Date(year, 6, 15, 10, 30, 0, 0, time.UTC)
-		for p := range synth.Patients(synth.Options{Seed: 9, Count: 40, Now: now}) {
+		for p := range synth.Patients(synth.Options{Seed: 9, Count: 20, Now: now}) {
 			inspect(t, p, now)
 		}
 	}

@@ -1,0 +1,163 @@
+// Package cell is the data plane: it serves FHIR for the tenants placed on it. Its database role cannot bypass row security,
+// and its identity alone unwraps nothing: keys come by lease, against the caller's live token.
+package cell
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/authn"
+	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/fhirhttp"
+	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/pg"
+	"github.com/cordon-ehr/cordon/internal/phi"
+	"github.com/cordon-ehr/cordon/internal/placement"
+	"github.com/cordon-ehr/cordon/internal/record"
+	"github.com/cordon-ehr/cordon/internal/routes"
+	"github.com/cordon-ehr/cordon/internal/rpc"
+	"github.com/cordon-ehr/cordon/internal/telemetry"
+	"github.com/cordon-ehr/cordon/internal/tenant"
+)
+
+// Config of the cell role.
+type Config struct {
+	Name        string // the cell's name, in the directory and in audit events
+	Database    string // DSN as the cell's role
+	Connections int32  // 0 = 24
+	Flushers    int    // group-commit workers for audit events of reads; 0 = 4
+}
+
+// Peers are the other roles as the cell sees them.
+type Peers struct {
+	Broker  lease.Broker
+	Control routes.Source
+	Denials rpc.Denials
+}
+
+// Cell serves charts. It is safe for concurrent use.
+type Cell struct {
+	cfg      Config
+	pool     *pg.Pool
+	charts   *placement.Charts
+	flusher  *audit.Flusher[placement.Scope]
+	table    *routes.Table
+	verifier *authn.Verifier
+	leases   *lease.Cache
+	face     *fhirhttp.Face
+	peers    Peers
+	log      *slog.Logger
+}
+
+// New builds the cell's parts; Run serves them.
+func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metrics, log *slog.Logger) (*Cell, error) {
+	if cfg.Connections == 0 {
+		cfg.Connections = 24
+	}
+	if cfg.Flushers == 0 {
+		cfg.Flushers = 4
+	}
+	pool, err := pg.Open(ctx, cfg.Database, cfg.Connections)
+	if err != nil {
+		return nil, err
+	}
+	charts := placement.NewCharts(pool)
+	flusher := audit.NewFlusher[placement.Scope](charts, cfg.Flushers, metrics.Audited)
+	table := routes.NewTable()
+	return &Cell{cfg: cfg, pool: pool, charts: charts, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
+		leases: lease.NewCache(peers.Broker, time.Now), face: fhirhttp.New(record.New(charts, flusher, cfg.Name, time.Now), metrics, log),
+		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}, nil
+}
+
+// Run pulls the directory until ctx ends, then writes what audit events are under way and closes.
+func (c *Cell) Run(ctx context.Context) error {
+	err := c.table.Run(ctx, "cell/"+c.cfg.Name, c.peers.Control)
+	c.flusher.Close()
+	c.pool.Close()
+	return err
+}
+
+// Ready reports whether the cell can serve.
+func (c *Cell) Ready(ctx context.Context) error {
+	select {
+	case <-c.table.Ready():
+		return c.charts.Ping(ctx)
+	default:
+		return fault.New(fault.Unavailable, "no directory yet")
+	}
+}
+
+// Forward implements rpc.Forwarder. The edge's word is not enough: the token is verified here again, and must be of the tenant
+// that the edge names.
+func (c *Cell) Forward(w http.ResponseWriter, r *http.Request, a rpc.Assertion) {
+	ctx := telemetry.WithRequestID(r.Context(), a.Request)
+	route, ok := c.table.ByID(a.Tenant)
+	if !ok || route.Tenant.Cell != c.cfg.Name {
+		fhirhttp.Error(w, fault.New(fault.Unavailable, "the tenant is not served here now"))
+		return
+	}
+	if a.Path == "/metadata" {
+		c.face.Metadata(w, r, route.FHIRBase())
+		return
+	}
+	caller, err := c.caller(ctx, r, route, a)
+	if err != nil {
+		fhirhttp.Error(w, c.deny(ctx, r, a, err))
+		return
+	}
+	c.face.Serve(w, r.WithContext(ctx), caller, a.Path)
+}
+
+// caller turns a verified token into the Scope and the keys of one request.
+func (c *Cell) caller(ctx context.Context, r *http.Request, route *routes.Route, a rpc.Assertion) (*record.Caller, error) {
+	token, err := authn.Bearer(r.Header.Get("Authorization"))
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.verifier.Verify(ctx, token, route)
+	if err != nil {
+		return nil, err
+	}
+	scope, err := placement.Mint(p, route)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := c.leases.For(ctx, p.Tenant, token)
+	if err != nil {
+		return nil, err
+	}
+	return &record.Caller{Scope: scope, Ring: ring, Request: a.Request, Base: route.FHIRBase(), Query: phi.Text(r.URL.RawQuery),
+		Agent: audit.Agent{Kind: string(p.Kind), ID: p.Subject, Client: p.Client, TokenID: p.TokenID, Address: a.Address,
+			UserHash: audit.HashUserAgent(r.UserAgent())}}, nil
+}
+
+// deny records a refusal that happened before there was a Scope.
+func (c *Cell) deny(ctx context.Context, r *http.Request, a rpc.Assertion, err error) error {
+	f := fault.Of(err)
+	switch f.Kind {
+	case fault.Unauthenticated, fault.Forbidden, fault.Locked:
+	default:
+		return err
+	}
+	e := audit.New(audit.Event{Tenant: a.Tenant, Type: "rest", Subtype: "refused", Action: audit.Execute, Outcome: audit.MinorFailure,
+		OutcomeDesc: f.Kind.String(), Agent: audit.Agent{Kind: "anonymous", Address: a.Address, UserHash: audit.HashUserAgent(r.UserAgent())},
+		Source: audit.Source{Role: "cell", Site: c.cfg.Name}, Request: a.Request, Decision: audit.Decision{Policy: "token/1", Reason: authn.ReasonOf(err)}})
+	if rerr := c.peers.Denials.Record(ctx, e); rerr != nil {
+		return rerr
+	}
+	return err
+}
+
+// Prepare implements provision.Cell: a pooled tenant needs no tables of its own, so its place is the migrated database.
+func (c *Cell) Prepare(ctx context.Context, t tenant.Tenant) error {
+	if t.Placement != tenant.Pooled {
+		return fault.New(fault.NotSupported, "placement %s is not offered by this release", t.Placement)
+	}
+	return c.charts.Ping(ctx)
+}
+
+// Probe implements provision.Cell.
+func (c *Cell) Probe(ctx context.Context, t tenant.Tenant) error { return c.charts.Probe(ctx, t) }

@@ -1,0 +1,78 @@
+package cell
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/authn"
+	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/placement"
+	"github.com/cordon-ehr/cordon/internal/rpc"
+	"github.com/cordon-ehr/cordon/internal/tenant"
+)
+
+// eventsPage is how many events are read and opened at a time.
+const eventsPage = 1000
+
+// Events streams a tenant's chart events, opened, against control's ticket for that tenant. The lease behind it holds the
+// audit key and no other, so that whoever reads the log reads no chart.
+func (c *Cell) Events(ctx context.Context, t tenant.ID, ticket, operator string) rpc.Events {
+	return func(yield func(rpc.Event, error) bool) {
+		if err := c.events(ctx, t, ticket, operator, func(e rpc.Event) bool { return yield(e, nil) }); err != nil {
+			yield(rpc.Event{}, err)
+		}
+	}
+}
+
+func (c *Cell) events(ctx context.Context, t tenant.ID, ticket, operator string, yield func(rpc.Event) bool) error {
+	route, ok := c.table.ByID(t)
+	if !ok {
+		return fault.New(fault.NotFound, "no such tenant")
+	}
+	g, err := c.peers.Broker.Lease(ctx, lease.Request{Tenant: t, Purpose: lease.Audit, Proof: ticket})
+	if err != nil {
+		return err
+	}
+	ring, err := lease.Prepare(g)
+	if err != nil {
+		return err
+	}
+	scope, err := placement.MintAudit(authn.Principal{Tenant: t, Kind: authn.Operator, Subject: operator}, route)
+	if err != nil {
+		return err
+	}
+	if err := c.recordReading(ctx, scope, ring, operator); err != nil {
+		return err
+	}
+	after := uuid.Nil
+	for {
+		rows, err := c.charts.Events(ctx, scope, after, eventsPage)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			b, err := r.Open(t, ring.AuditKey)
+			if err != nil {
+				return err
+			}
+			if !yield(rpc.Event{ID: r.ID, JSON: b}) {
+				return nil
+			}
+			after = r.ID
+		}
+		if len(rows) < eventsPage {
+			return nil
+		}
+	}
+}
+
+// recordReading makes the reading of the log an event of the log, before the first event leaves.
+func (c *Cell) recordReading(ctx context.Context, scope placement.Scope, ring *lease.Ring, operator string) error {
+	e := audit.New(audit.Event{Tenant: scope.Tenant(), Type: "audit", Subtype: "export", Action: audit.Read, Outcome: audit.Success,
+		Agent: audit.Agent{Kind: "operator", ID: operator}, Source: audit.Source{Role: "cell", Site: c.cfg.Name},
+		Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
+	return c.flusher.Record(ctx, scope, []audit.Row{audit.Seal(e, ring.Events, 0)})
+}

@@ -1,0 +1,68 @@
+package fhirhttp
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/fhir/search"
+	"github.com/cordon-ehr/cordon/internal/record"
+)
+
+// history serves GET Type/id/_history, newest first, paged by _count.
+func (f *Face) history(c *call) error {
+	t, id, err := c.resource()
+	if err != nil {
+		return err
+	}
+	count, before := search.DefaultCount, int64(0)
+	for k, v := range c.URL.Query() {
+		n, perr := strconv.ParseInt(v[0], 10, 64)
+		switch {
+		case k == "_format" || k == "_pretty":
+			continue
+		case perr != nil || n < 0 || len(v) > 1:
+			return fault.New(fault.Invalid, "parameter %s: not a whole number from 0", search.CleanName(k))
+		case k == "_count":
+			count = min(int(n), search.MaxCount)
+		case k == "_before": // part of the next link: the version to go on from
+			before = n
+		default:
+			return fault.New(fault.NotSupported, "parameter %s: history of one resource has _count", search.CleanName(k))
+		}
+	}
+	rs, more, err := f.records.History(c.Context(), c.caller, t, id, before, count)
+	if err != nil {
+		return err
+	}
+	b := newBundle("history")
+	self := c.caller.Base + "/" + t.Name + "/" + id + "/_history"
+	b.link("self", self)
+	if more && len(rs) > 0 {
+		b.link("next", self+"?_count="+strconv.Itoa(count)+"&_before="+strconv.FormatInt(rs[len(rs)-1].Version, 10))
+	}
+	for i := range rs {
+		b.version(c.caller.Base, &rs[i])
+	}
+	c.sendBundle(b)
+	return nil
+}
+
+// version adds one version with the request that made it, as history wants it (FHIR R4 bundle.html, bdl-4).
+func (b *bundleWriter) version(base string, r *record.Resource) {
+	method, status := http.MethodPut, "200"
+	if r.Version == 1 {
+		status = "201"
+	}
+	b.open()
+	b.WriteString(`{"fullUrl":"` + base + "/" + r.Type.Name + "/" + r.ID.Reveal() + `"`)
+	if r.Deleted {
+		method, status = http.MethodDelete, "204"
+	} else {
+		b.WriteString(`,"resource":`)
+		b.Write(r.Body.Reveal())
+	}
+	b.WriteString(`,"request":{"method":"` + method + `","url":"` + r.Type.Name + "/" + r.ID.Reveal() + `"},"response":{"status":"` + status +
+		`","etag":"W/\"` + strconv.FormatInt(r.Version, 10) + `\"","lastModified":"` + r.Updated.Format(time.RFC3339Nano) + `"}}`)
+}

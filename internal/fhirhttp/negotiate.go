@@ -1,0 +1,141 @@
+package fhirhttp
+
+import (
+	"compress/gzip"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/fhir"
+)
+
+// MaxBody bounds a request body after decompression.
+const MaxBody = 128 << 20
+
+// maxRatio bounds what a compressed body may grow to beyond the first mebibyte: FHIR JSON compresses to a tenth, a bomb to a
+// thousandth.
+const maxRatio = 100
+
+// acceptable refuses a request that wants another format than JSON (FHIR R4 http.html#mime-type).
+func acceptable(r *http.Request) error {
+	refuse := fault.New(fault.NotAcceptable, "only application/fhir+json is served")
+	if format := r.URL.Query().Get("_format"); format != "" {
+		if !isJSON(format) && format != "json" {
+			return refuse
+		}
+		return nil
+	}
+	accept := r.Header.Values("Accept")
+	if len(accept) == 0 {
+		return nil
+	}
+	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		mt, params, err := mime.ParseMediaType(strings.TrimSpace(part))
+		if err != nil || params["q"] == "0" {
+			continue
+		}
+		if mt == "*/*" || mt == "application/*" || isJSON(mt) {
+			return nil
+		}
+	}
+	return refuse
+}
+
+func isJSON(mt string) bool {
+	mt, _, _ = strings.Cut(mt, ";")
+	return mt == "application/fhir+json" || mt == "application/json" || mt == "application/fhir json" // a + in a URL that was not escaped
+}
+
+// body reads a request's JSON body.
+func (c *call) body() ([]byte, error) {
+	mt, _, err := mime.ParseMediaType(c.Header.Get("Content-Type"))
+	if err != nil || !isJSON(mt) {
+		return nil, fault.New(fault.UnsupportedMedia, "the Content-Type of a resource is application/fhir+json")
+	}
+	return readAll(c.Request)
+}
+
+func readAll(r *http.Request) ([]byte, error) {
+	limited := http.MaxBytesReader(nil, r.Body, MaxBody)
+	switch enc := strings.ToLower(r.Header.Get("Content-Encoding")); enc {
+	case "", "identity":
+		b, err := io.ReadAll(limited)
+		return b, readFault(err)
+	case "gzip":
+		return inflate(limited)
+	default:
+		return nil, fault.New(fault.UnsupportedMedia, "the Content-Encoding is identity or gzip")
+	}
+}
+
+// inflate reads a gzip body, and stops at MaxBody or at the ratio of a bomb.
+func inflate(r io.Reader) ([]byte, error) {
+	count := &counter{r: r}
+	z, err := gzip.NewReader(count)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "the body is not gzip")
+	}
+	var out []byte
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := z.Read(buf)
+		out = append(out, buf[:n]...)
+		if len(out) > MaxBody || (len(out) > 1<<20 && len(out) > maxRatio*count.n) {
+			return nil, fault.New(fault.TooLarge, "the body is too large, or grows too much when decompressed")
+		}
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			if f := readFault(err); fault.Is(f, fault.TooLarge) {
+				return nil, f
+			}
+			return nil, fault.New(fault.Invalid, "the body is not whole gzip")
+		}
+	}
+}
+
+type counter struct {
+	r io.Reader
+	n int
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += n
+	return n, err
+}
+
+func readFault(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return fault.New(fault.TooLarge, "the body has more than %d bytes", MaxBody)
+	}
+	return fault.Wrap(fault.Invalid, err, "the body could not be read to its end")
+}
+
+// parse reads and parses the body; the caller releases the Doc.
+func (c *call) parse() (*fhir.Doc, error) {
+	b, err := c.body()
+	if err != nil {
+		return nil, err
+	}
+	return fhir.Parse(b, fhir.DefaultLimits())
+}
+
+// prefers reports whether the Prefer header holds a token, such as return=minimal (RFC 7240).
+func (c *call) prefers(token string) bool {
+	for _, v := range c.Header.Values("Prefer") {
+		for p := range strings.FieldsFuncSeq(v, func(r rune) bool { return r == ',' || r == ';' || r == ' ' }) {
+			if strings.EqualFold(p, token) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,165 @@
+package fhirhttp
+
+import (
+	"bytes"
+	"encoding/json"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/fhir/search"
+	"github.com/cordon-ehr/cordon/internal/phi"
+	"github.com/cordon-ehr/cordon/internal/record"
+)
+
+// search serves GET Type?….
+func (f *Face) search(c *call) error { return f.find(c, c.URL.RawQuery) }
+
+// searchPost serves POST Type/_search: parameters in the body, which does not stand in any log, and in the URL.
+func (f *Face) searchPost(c *call) error {
+	mt, _, err := mime.ParseMediaType(c.Header.Get("Content-Type"))
+	if err != nil || mt != "application/x-www-form-urlencoded" {
+		return fault.New(fault.UnsupportedMedia, "the Content-Type of a _search is application/x-www-form-urlencoded")
+	}
+	b, err := readAll(c.Request)
+	if err != nil {
+		return err
+	}
+	raw := string(b)
+	if c.URL.RawQuery != "" {
+		raw += "&" + c.URL.RawQuery
+	}
+	c.caller.Query = phi.Text(raw)
+	return f.find(c, raw)
+}
+
+func (f *Face) find(c *call, raw string) error {
+	t, err := c.resourceType()
+	if err != nil {
+		return err
+	}
+	q, err := search.Parse(t, raw, search.Options{Base: c.caller.Base, Lenient: c.prefers("handling=lenient"), Now: time.Now()})
+	if err != nil {
+		return err
+	}
+	page, err := f.records.Search(c.Context(), c.caller, q)
+	if err != nil {
+		return err
+	}
+	b := newBundle("searchset")
+	if page.Total >= 0 {
+		b.total(page.Total)
+	}
+	at := c.caller.Base + "/" + t.Name
+	b.link("self", withQuery(at, q.Encode()))
+	if page.Next != "" {
+		next := q.Encode()
+		if next != "" {
+			next += "&"
+		}
+		b.link("next", withQuery(at, next+"_cursor="+url.QueryEscape(page.Next)))
+	}
+	for i := range page.Matches {
+		b.entry(c.caller.Base, &page.Matches[i], "match")
+	}
+	for i := range page.Included {
+		b.entry(c.caller.Base, &page.Included[i], "include")
+	}
+	if page.Cut {
+		b.outcome("some included resources were left out: ask for fewer matches a page")
+	}
+	c.sendBundle(b)
+	return nil
+}
+
+func withQuery(base, q string) string {
+	if q == "" {
+		return base
+	}
+	return base + "?" + q
+}
+
+// bundleWriter builds a Bundle around the stored bytes of its resources.
+type bundleWriter struct {
+	bytes.Buffer
+	links, entries int
+}
+
+func newBundle(kind string) *bundleWriter {
+	b := &bundleWriter{}
+	b.Grow(64 << 10)
+	b.WriteString(`{"resourceType":"Bundle","type":"` + kind + `"`)
+	return b
+}
+
+func (b *bundleWriter) total(n int) { b.WriteString(`,"total":` + strconv.Itoa(n)) }
+
+func (b *bundleWriter) link(relation, u string) {
+	if b.links++; b.links == 1 {
+		b.WriteString(`,"link":[`)
+	} else {
+		b.WriteByte(',')
+	}
+	b.WriteString(`{"relation":"` + relation + `","url":`)
+	b.text(u)
+	b.WriteByte('}')
+}
+
+// open begins an entry; links come before all of them.
+func (b *bundleWriter) open() {
+	if b.entries++; b.entries > 1 {
+		b.WriteByte(',')
+		return
+	}
+	if b.links > 0 {
+		b.WriteByte(']')
+	}
+	b.WriteString(`,"entry":[`)
+}
+
+// entry adds a resource. Ids are of a form that needs no escape in JSON.
+func (b *bundleWriter) entry(base string, r *record.Resource, mode string) {
+	b.open()
+	b.WriteString(`{"fullUrl":"` + base + "/" + r.Type.Name + "/" + r.ID.Reveal() + `","resource":`)
+	b.Write(r.Body.Reveal())
+	if mode != "" {
+		b.WriteString(`,"search":{"mode":"` + mode + `"}`)
+	}
+	b.WriteByte('}')
+}
+
+func (b *bundleWriter) outcome(text string) {
+	b.open()
+	b.WriteString(`{"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"incomplete","diagnostics":`)
+	b.text(text)
+	b.WriteString(`}]},"search":{"mode":"outcome"}}`)
+}
+
+func (b *bundleWriter) text(s string) {
+	j, err := json.Marshal(s)
+	if err != nil {
+		panic("fhirhttp: internal error: a string is always JSON: " + err.Error())
+	}
+	b.Write(j)
+}
+
+func (b *bundleWriter) close() {
+	if b.entries > 0 || b.links > 0 {
+		b.WriteByte(']')
+	}
+	b.WriteByte('}')
+}
+
+func (c *call) sendBundle(b *bundleWriter) {
+	b.close()
+	h := c.w.Header()
+	header(h)
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	c.w.WriteHeader(http.StatusOK)
+	if c.Method != http.MethodHead {
+		_, _ = c.w.Write(b.Bytes())
+	}
+}

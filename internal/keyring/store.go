@@ -1,0 +1,185 @@
+package keyring
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"embed"
+	"fmt"
+	"io/fs"
+	"math/big"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/pg"
+	"github.com/cordon-ehr/cordon/internal/seal"
+	"github.com/cordon-ehr/cordon/internal/tenant"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrations are those of the keyring database.
+func Migrations() fs.FS {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic("keyring: internal error: " + err.Error())
+	}
+	return sub
+}
+
+// Kind is what a secret is for.
+type Kind string
+
+// The kinds.
+const (
+	Data  Kind = "data"
+	Index Kind = "index"
+	Sign  Kind = "sign"
+)
+
+// Secret is one unwrapped version of one kind.
+type Secret struct {
+	Kind    Kind
+	Version int32
+	Secret  seal.Secret
+}
+
+// Store keeps wrapped keys in the broker's database. It is safe for concurrent use.
+type Store struct {
+	pool *pg.Pool
+	kms  KMS
+}
+
+// NewStore works as the broker's database role.
+func NewStore(pool *pg.Pool, kms KMS) *Store { return &Store{pool, kms} }
+
+// rootKey names the KMS key under which tenants of the mode shared-root are wrapped.
+const rootKey = "root"
+
+func kekPlace(t tenant.ID, ver int32) seal.Place {
+	return seal.Place{Tenant: t, Table: "kek", Version: int64(ver)}
+}
+
+func secretPlace(t tenant.ID, k Kind, ver int32) seal.Place {
+	return seal.Place{Tenant: t, Table: "secret/" + string(k), Version: int64(ver)}
+}
+
+// Mint gives a tenant its first KEK and secrets, with the event, in one transaction. A tenant that has them keeps them:
+// minting again is no difference, whoever was killed in between.
+func (s *Store) Mint(ctx context.Context, t tenant.ID, e audit.Event) error {
+	kek := seal.NewSecret()
+	wrapped, err := s.kms.Wrap(ctx, rootKey, kek, kekPlace(t, 1))
+	if err != nil {
+		return err
+	}
+	err = s.pool.Tx(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `INSERT INTO kek (tenant, ver, mode, kms_key, wrapped) VALUES ($1, 1, 'shared-root', $2, $3) ON CONFLICT DO NOTHING`,
+			t.Bytes(), rootKey, wrapped)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		for _, k := range []Kind{Data, Index, Sign} {
+			sealed := seal.NewKey(kek, 1).Seal(nil, seal.NewSecret().Reveal(), secretPlace(t, k, 1))
+			if _, err := tx.Exec(ctx, `INSERT INTO secret (tenant, kind, ver, kek_ver, wrapped) VALUES ($1, $2, 1, 1, $3)`, t.Bytes(), k, sealed); err != nil {
+				return err
+			}
+		}
+		return insertAudit(ctx, tx, e)
+	})
+	if err != nil {
+		return fmt.Errorf("mint keys of tenant %s: %w", t, err)
+	}
+	return nil
+}
+
+// Secrets unwraps all versions of the kinds, oldest first. A tenant without keys is NotFound.
+func (s *Store) Secrets(ctx context.Context, t tenant.ID, kinds ...Kind) ([]Secret, error) {
+	type row struct {
+		kind             Kind
+		ver, kekVer      int32
+		wrapped, kekWrap []byte
+		kmsKey           string
+	}
+	var rows []row
+	err := s.pool.Rows(ctx, `SELECT s.kind, s.ver, s.kek_ver, s.wrapped, k.kms_key, k.wrapped FROM secret s JOIN kek k ON k.tenant = s.tenant AND k.ver = s.kek_ver
+WHERE s.tenant = $1 AND s.kind = ANY($2) ORDER BY s.kind, s.ver`, []any{t.Bytes(), kinds}, func(r pgx.Rows) error {
+		var x row
+		if err := r.Scan(&x.kind, &x.ver, &x.kekVer, &x.wrapped, &x.kmsKey, &x.kekWrap); err != nil {
+			return err
+		}
+		rows = append(rows, x)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, fault.New(fault.NotFound, "the tenant has no keys")
+	}
+	keks := map[int32]seal.Secret{}
+	out := make([]Secret, 0, len(rows))
+	for _, x := range rows {
+		kek, ok := keks[x.kekVer]
+		if !ok {
+			if kek, err = s.kms.Unwrap(ctx, x.kmsKey, x.kekWrap, kekPlace(t, x.kekVer)); err != nil {
+				return nil, fmt.Errorf("unwrap a KEK of tenant %s: %w", t, err)
+			}
+			keks[x.kekVer] = kek
+		}
+		plain, err := seal.NewKey(kek, x.kekVer).Open(nil, x.wrapped, secretPlace(t, x.kind, x.ver))
+		if err != nil {
+			return nil, fmt.Errorf("unwrap a %s secret of tenant %s: %w", x.kind, t, err)
+		}
+		sec, err := seal.SecretFrom(plain)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Secret{x.kind, x.ver, sec})
+	}
+	return out, nil
+}
+
+// SigningKey makes the ECDSA P-256 key of a signing secret: the secret is the seed of the scalar (SEC 1), re-derived in the
+// rare case (1 in 2^32) that it is no scalar.
+func SigningKey(s seal.Secret) (*ecdsa.PrivateKey, error) {
+	for i := range 8 {
+		d := s.Derive(fmt.Sprintf("cordon/sign/v1/%d", i))
+		k, err := ecdh.P256().NewPrivateKey(d.Reveal())
+		if err != nil {
+			continue
+		}
+		pub := k.PublicKey().Bytes() // 0x04 | X | Y
+		return &ecdsa.PrivateKey{D: new(big.Int).SetBytes(d.Reveal()), PublicKey: ecdsa.PublicKey{Curve: elliptic.P256(),
+			X: new(big.Int).SetBytes(pub[1:33]), Y: new(big.Int).SetBytes(pub[33:65])}}, nil
+	}
+	return nil, fault.New(fault.Internal, "no signing key")
+}
+
+// Record makes an event durable on its own.
+func (s *Store) Record(ctx context.Context, e audit.Event) error {
+	return audit.Unwritable(s.pool.Tx(ctx, func(tx pgx.Tx) error { return insertAudit(ctx, tx, e) }))
+}
+
+func insertAudit(ctx context.Context, tx pgx.Tx, e audit.Event) error {
+	r := audit.Clear(e)
+	_, err := tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body) VALUES ($1, $2, $3, $4)`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body)
+	return audit.Unwritable(pg.Fault(err))
+}
+
+// Events gives a tenant's key events, oldest first, as JSON.
+func (s *Store) Events(ctx context.Context, t tenant.ID, each func([]byte) error) error {
+	return s.pool.Rows(ctx, `SELECT body FROM audit WHERE tenant = $1 ORDER BY id`, []any{t.Bytes()}, func(r pgx.Rows) error {
+		var b []byte
+		if err := r.Scan(&b); err != nil {
+			return err
+		}
+		return each(b)
+	})
+}
+
+// Ping asks the database for a sign of life.
+func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }

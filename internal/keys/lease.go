@@ -1,0 +1,126 @@
+package keys
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/authn"
+	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/keyring"
+	"github.com/cordon-ehr/cordon/internal/lease"
+)
+
+// Ticket are the claims of control's signed permission for one job on one tenant.
+type Ticket struct {
+	Tenant   string        `json:"tenant"`
+	Purpose  lease.Purpose `json:"purpose"`
+	Operator string        `json:"operator"`
+	ID       string        `json:"jti"`
+	Expires  int64         `json:"exp"`
+}
+
+// TicketType is the JOSE typ of a ticket: no access token can stand for one, nor the other way round.
+const TicketType = "cordon-ticket+jwt"
+
+// Lease implements lease.Broker. Refusals are recorded, too.
+func (b *Broker) Lease(ctx context.Context, r lease.Request) (lease.Grant, error) {
+	if r.Tenant.IsZero() {
+		return lease.Grant{}, fault.New(fault.Forbidden, "no tenant, no lease")
+	}
+	who, until, err := b.proof(ctx, r)
+	e := b.event(r.Tenant, "lease-"+string(r.Purpose), who)
+	if err != nil {
+		f := fault.Of(err)
+		if f.Kind == fault.Unavailable {
+			return lease.Grant{}, err
+		}
+		e.Outcome, e.OutcomeDesc = audit.MinorFailure, f.Kind.String()
+		e.Decision = audit.Decision{Policy: "broker/1", Reason: f.Text}
+		if rerr := b.store.Record(ctx, e); rerr != nil {
+			return lease.Grant{}, rerr
+		}
+		return lease.Grant{}, err
+	}
+	g, err := b.grant(ctx, r, until)
+	if err != nil {
+		return lease.Grant{}, err
+	}
+	// The event is durable before a key leaves.
+	return g, b.store.Record(ctx, e)
+}
+
+// proof verifies that the caller holds a live token of the tenant, or control's ticket for the purpose.
+func (b *Broker) proof(ctx context.Context, r lease.Request) (audit.Agent, time.Time, error) {
+	bad := fault.New(fault.Unauthenticated, "a lease needs a live token of its tenant")
+	sig, err := jose.ParseSignedCompact(r.Proof, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil || len(sig.Signatures) != 1 {
+		return audit.Agent{Kind: "anonymous"}, time.Time{}, bad
+	}
+	h := sig.Signatures[0].Protected
+	typ, _ := h.ExtraHeaders[jose.HeaderType].(string)
+	if typ == TicketType && r.Purpose == lease.Audit {
+		return b.ticket(sig, r)
+	}
+	if typ != authn.TokenType || r.Purpose != lease.Chart {
+		return audit.Agent{Kind: "anonymous"}, time.Time{}, bad
+	}
+	s, err := b.signer(ctx, r.Tenant)
+	if err != nil {
+		return audit.Agent{Kind: "anonymous"}, time.Time{}, err
+	}
+	var c authn.Claims
+	payload, err := sig.Verify(&s.key.PublicKey)
+	if err != nil || h.KeyID != s.kid || json.Unmarshal(payload, &c) != nil || c.Tenant != r.Tenant.String() {
+		return audit.Agent{Kind: "anonymous"}, time.Time{}, bad
+	}
+	who := audit.Agent{Kind: "client", ID: c.Subject, Client: c.Client, TokenID: c.TokenID}
+	if c.Expires <= b.now().Unix() {
+		return who, time.Time{}, bad
+	}
+	return who, b.now().Add(b.cfg.Lease), nil
+}
+
+func (b *Broker) ticket(sig *jose.JSONWebSignature, r lease.Request) (audit.Agent, time.Time, error) {
+	bad := fault.New(fault.Unauthenticated, "a lease needs a live ticket for its tenant and purpose")
+	var t Ticket
+	payload, err := sig.Verify(b.cfg.Control)
+	if err != nil || json.Unmarshal(payload, &t) != nil || t.Tenant != r.Tenant.String() || t.Purpose != r.Purpose {
+		return audit.Agent{Kind: "anonymous"}, time.Time{}, bad
+	}
+	who := audit.Agent{Kind: "operator", ID: t.Operator, TokenID: t.ID}
+	if t.Expires <= b.now().Unix() {
+		return who, time.Time{}, bad
+	}
+	return who, time.Unix(t.Expires, 0), nil
+}
+
+// grant derives the subkeys that the purpose needs, and no more.
+func (b *Broker) grant(ctx context.Context, r lease.Request, until time.Time) (lease.Grant, error) {
+	g := lease.Grant{Tenant: r.Tenant, Purpose: r.Purpose, Expires: until}
+	kinds := []keyring.Kind{keyring.Data}
+	if r.Purpose == lease.Chart {
+		kinds = append(kinds, keyring.Index)
+	}
+	secrets, err := b.store.Secrets(ctx, r.Tenant, kinds...)
+	if err != nil {
+		return lease.Grant{}, err
+	}
+	for _, s := range secrets {
+		sub := func(purpose string) lease.Key { return lease.Key{Version: s.Version, Secret: s.Secret.Derive(purpose)} }
+		switch {
+		case s.Kind == keyring.Index:
+			g.Index = append(g.Index, sub("cordon/index/v1"))
+		case r.Purpose == lease.Audit:
+			g.Audit = append(g.Audit, sub("cordon/audit/v1"))
+		default:
+			g.Record = append(g.Record, sub("cordon/record/v1"))
+			g.Audit = append(g.Audit, sub("cordon/audit/v1"))
+			g.Cursor = append(g.Cursor, sub("cordon/cursor/v1"))
+		}
+	}
+	return g, nil
+}
