@@ -13,6 +13,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhirhttp"
 	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/outcome"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/placement"
@@ -96,7 +97,7 @@ func (c *Cell) Forward(w http.ResponseWriter, r *http.Request, a rpc.Assertion) 
 	ctx := telemetry.WithRequestID(r.Context(), a.Request)
 	route, ok := c.table.ByID(a.Tenant)
 	if !ok || route.Tenant.Cell != c.cfg.Name {
-		fhirhttp.Error(w, fault.New(fault.Unavailable, "the tenant is not served here now"))
+		outcome.Error(w, fault.New(fault.Unavailable, "the tenant is not served here now"))
 		return
 	}
 	if a.Path == "/metadata" {
@@ -105,7 +106,7 @@ func (c *Cell) Forward(w http.ResponseWriter, r *http.Request, a rpc.Assertion) 
 	}
 	caller, err := c.caller(ctx, r, route, a)
 	if err != nil {
-		fhirhttp.Error(w, c.deny(ctx, r, a, err))
+		outcome.Error(w, c.deny(ctx, r, a, err))
 		return
 	}
 	c.face.Serve(w, r.WithContext(ctx), caller, a.Path)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
+	"github.com/cordon-ehr/cordon/internal/outcome"
 	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/record"
 )
@@ -174,7 +175,9 @@ func (f *Face) dispatch(c *call, e *record.Entry) response {
 	return rec.response(c, e.Method)
 }
 
-func failed(f *fault.Fault) response { return response{status: f.Kind.Status(), outcome: Outcome(f)} }
+func failed(f *fault.Fault) response {
+	return response{status: f.Kind.Status(), outcome: outcome.Bytes(f)}
+}
 
 // recorder keeps the answer of one entry.
 type recorder struct {

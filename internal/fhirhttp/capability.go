@@ -9,6 +9,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/fhir/search"
+	"github.com/cordon-ehr/cordon/internal/outcome"
 )
 
 // The CapabilityStatement states what the routes and the search registry do, and nothing else: it is built from them.
@@ -65,11 +66,11 @@ type capOperation struct {
 // Metadata answers /metadata, which takes no token (FHIR R4 http.html#capabilities).
 func (f *Face) Metadata(w http.ResponseWriter, r *http.Request, base string) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		Error(w, fault.New(fault.MethodNotAllowed, "this method is not served here"))
+		outcome.Error(w, fault.New(fault.MethodNotAllowed, "this method is not served here"))
 		return
 	}
 	if err := acceptable(r); err != nil {
-		Error(w, err)
+		outcome.Error(w, err)
 		return
 	}
 	c := capability{ResourceType: "CapabilityStatement", URL: base + "/metadata", Version: "1", Name: "Cordon", Status: "active", Date: "2026-11-24",
@@ -78,10 +79,10 @@ func (f *Face) Metadata(w http.ResponseWriter, r *http.Request, base string) {
 		Rest: []capRest{{Mode: "server", Security: security(base), Resource: resources(), Interaction: []capCode{{"transaction"}, {"batch"}}}}}
 	b, err := json.Marshal(c)
 	if err != nil {
-		Error(w, err)
+		outcome.Error(w, err)
 		return
 	}
-	header(w.Header())
+	outcome.Header(w.Header())
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	if r.Method == http.MethodGet {
 		_, _ = w.Write(b)

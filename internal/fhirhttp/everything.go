@@ -3,6 +3,7 @@ package fhirhttp
 import (
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
+	"github.com/cordon-ehr/cordon/internal/outcome"
 	"github.com/cordon-ehr/cordon/internal/record"
 )
 
@@ -19,7 +20,7 @@ func (f *Face) everything(c *call) error {
 	b.link("self", c.caller.Base+"/Patient/"+id+"/$everything")
 	err := f.records.Everything(c.Context(), c.caller, id, func(rs []record.Resource) error {
 		if c.w.status == 0 {
-			header(c.w.Header())
+			outcome.Header(c.w.Header())
 		}
 		for i := range rs {
 			b.entry(c.caller.Base, &rs[i], "match")
@@ -32,7 +33,7 @@ func (f *Face) everything(c *call) error {
 		return err
 	}
 	if c.w.status == 0 {
-		header(c.w.Header())
+		outcome.Header(c.w.Header())
 	}
 	b.close()
 	_, _ = c.w.Write(b.Bytes())

@@ -6,12 +6,14 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	gopath "path"
 	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
+	"github.com/cordon-ehr/cordon/internal/outcome"
 	"github.com/cordon-ehr/cordon/internal/record"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
 )
@@ -62,6 +64,13 @@ type callerKey struct{}
 
 // Serve answers one request of a caller. path is below the FHIR base.
 func (f *Face) Serve(w http.ResponseWriter, r *http.Request, caller *record.Caller, path string) {
+	if path = strings.TrimSuffix(path, "/"); path == "" {
+		path = "/"
+	}
+	if path != gopath.Clean(path) {
+		outcome.Error(w, fault.New(fault.NotFound, "nothing is served here"))
+		return
+	}
 	u := *r.URL
 	u.Path, u.RawPath = path, ""
 	inner := *r
@@ -101,7 +110,7 @@ func (f *Face) interaction(name string, h handler) http.Handler {
 				// The value of a panic may quote a body: only where it happened is logged.
 				f.log.ErrorContext(r.Context(), "panic", slog.String("interaction", name), slog.String("stack", string(debug.Stack())))
 				if a.status == 0 {
-					Error(a, fault.New(fault.Internal, "internal error"))
+					outcome.Error(a, fault.New(fault.Internal, "internal error"))
 				}
 			}
 			f.metrics.Request("cell", name, a.status, time.Since(start))
@@ -131,7 +140,7 @@ func (f *Face) fail(c *call, name string, err error) {
 	if k := fault.Of(err).Kind; k == fault.Internal || k == fault.Unavailable {
 		f.log.ErrorContext(c.Context(), "request failed", slog.String("interaction", name), slog.String("error", err.Error()))
 	}
-	Error(c.w, err)
+	outcome.Error(c.w, err)
 }
 
 // resourceType reads {type} of the path.

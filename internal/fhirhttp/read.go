@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/outcome"
 	"github.com/cordon-ehr/cordon/internal/record"
 )
 
@@ -62,7 +63,7 @@ func (c *call) onlyGeneral() error {
 // send writes a resource: the stored bytes are the answer.
 func (c *call) send(status int, r *record.Resource) {
 	h := c.w.Header()
-	header(h)
+	outcome.Header(h)
 	version(h, r)
 	h.Set("Content-Length", strconv.Itoa(len(r.Body)))
 	c.w.WriteHeader(status)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir/search"
+	"github.com/cordon-ehr/cordon/internal/outcome"
 	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/record"
 )
@@ -156,7 +157,7 @@ func (b *bundleWriter) close() {
 func (c *call) sendBundle(b *bundleWriter) {
 	b.close()
 	h := c.w.Header()
-	header(h)
+	outcome.Header(h)
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	c.w.WriteHeader(http.StatusOK)
 	if c.Method != http.MethodHead {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
+	"github.com/cordon-ehr/cordon/internal/outcome"
 	"github.com/cordon-ehr/cordon/internal/record"
 )
 
@@ -73,7 +74,7 @@ func (f *Face) delete(c *call) error {
 	if err != nil {
 		return err
 	}
-	header(c.w.Header())
+	outcome.Header(c.w.Header())
 	c.w.Header().Del("Content-Type")
 	if deleted {
 		version(c.w.Header(), &r)
@@ -126,7 +127,7 @@ func (c *call) written(r *record.Resource, created bool) {
 		c.w.Header().Set("Location", c.caller.Base+"/"+r.Reference())
 	}
 	if c.prefers("return=minimal") {
-		header(c.w.Header())
+		outcome.Header(c.w.Header())
 		version(c.w.Header(), r)
 		c.w.WriteHeader(status)
 		return

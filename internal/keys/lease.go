@@ -14,18 +14,6 @@ import (
 	"github.com/cordon-ehr/cordon/internal/lease"
 )
 
-// Ticket are the claims of control's signed permission for one job on one tenant.
-type Ticket struct {
-	Tenant   string        `json:"tenant"`
-	Purpose  lease.Purpose `json:"purpose"`
-	Operator string        `json:"operator"`
-	ID       string        `json:"jti"`
-	Expires  int64         `json:"exp"`
-}
-
-// TicketType is the JOSE typ of a ticket: no access token can stand for one, nor the other way round.
-const TicketType = "cordon-ticket+jwt"
-
 // Lease implements lease.Broker. Refusals are recorded, too.
 func (b *Broker) Lease(ctx context.Context, r lease.Request) (lease.Grant, error) {
 	if r.Tenant.IsZero() {
@@ -62,7 +50,7 @@ func (b *Broker) proof(ctx context.Context, r lease.Request) (audit.Agent, time.
 	}
 	h := sig.Signatures[0].Protected
 	typ, _ := h.ExtraHeaders[jose.HeaderType].(string)
-	if typ == TicketType && r.Purpose == lease.Audit {
+	if typ == lease.TicketType && r.Purpose == lease.Audit {
 		return b.ticket(sig, r)
 	}
 	if typ != authn.TokenType || r.Purpose != lease.Chart {
@@ -86,7 +74,7 @@ func (b *Broker) proof(ctx context.Context, r lease.Request) (audit.Agent, time.
 
 func (b *Broker) ticket(sig *jose.JSONWebSignature, r lease.Request) (audit.Agent, time.Time, error) {
 	bad := fault.New(fault.Unauthenticated, "a lease needs a live ticket for its tenant and purpose")
-	var t Ticket
+	var t lease.Ticket
 	payload, err := sig.Verify(b.cfg.Control)
 	if err != nil || json.Unmarshal(payload, &t) != nil || t.Tenant != r.Tenant.String() || t.Purpose != r.Purpose {
 		return audit.Agent{Kind: "anonymous"}, time.Time{}, bad

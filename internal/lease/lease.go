@@ -48,6 +48,18 @@ type Grant struct {
 	Index   []Key // blind index
 }
 
+// Ticket are the claims of control's signed permission for one job on one tenant.
+type Ticket struct {
+	Tenant   string  `json:"tenant"`
+	Purpose  Purpose `json:"purpose"`
+	Operator string  `json:"operator"`
+	ID       string  `json:"jti"`
+	Expires  int64   `json:"exp"`
+}
+
+// TicketType is the JOSE typ of a ticket: no access token can stand for one, nor the other way round.
+const TicketType = "cordon-ticket+jwt"
+
 // Broker is the keys role as a cell sees it.
 type Broker interface {
 	// Lease gives a tenant's keys for minutes. Faults: Unauthenticated (proof not live), Forbidden (proof of another tenant or

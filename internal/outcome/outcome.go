@@ -1,4 +1,6 @@
-package fhirhttp
+// Package outcome renders a fault as a FHIR OperationOutcome (FHIR R4 operationoutcome.html): the one place where errors become
+// answers, for the edge and for the FHIR face.
+package outcome
 
 import (
 	"encoding/json"
@@ -9,37 +11,37 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fault"
 )
 
-// contentType is what every answer of the FHIR API has.
-const contentType = "application/fhir+json; charset=utf-8"
+// ContentType is what every answer of the FHIR API has.
+const ContentType = "application/fhir+json; charset=utf-8"
 
-type outcome struct {
-	ResourceType string         `json:"resourceType"`
-	Issue        []outcomeIssue `json:"issue"`
+type resource struct {
+	ResourceType string  `json:"resourceType"`
+	Issue        []issue `json:"issue"`
 }
 
-type outcomeIssue struct {
+type issue struct {
 	Severity    string   `json:"severity"`
 	Code        string   `json:"code"`
 	Diagnostics string   `json:"diagnostics,omitempty"`
 	Expression  []string `json:"expression,omitempty"`
 }
 
-// Outcome gives the OperationOutcome of a fault. It holds nothing that differs between one unknown id and another.
-func Outcome(f *fault.Fault) []byte {
-	o := outcome{ResourceType: "OperationOutcome"}
+// Bytes gives the OperationOutcome of a fault. It holds nothing that differs between one unknown id and another.
+func Bytes(f *fault.Fault) []byte {
+	o := resource{ResourceType: "OperationOutcome"}
 	for _, i := range f.Issues {
-		oi := outcomeIssue{Severity: i.Severity, Code: i.Code, Diagnostics: i.Diagnostics}
+		oi := issue{Severity: i.Severity, Code: i.Code, Diagnostics: i.Diagnostics}
 		if i.Expression != "" {
 			oi.Expression = []string{i.Expression}
 		}
 		o.Issue = append(o.Issue, oi)
 	}
 	if len(o.Issue) == 0 {
-		o.Issue = []outcomeIssue{{Severity: "error", Code: f.Kind.Code(), Diagnostics: f.Text}}
+		o.Issue = []issue{{Severity: "error", Code: f.Kind.Code(), Diagnostics: f.Text}}
 	}
 	b, err := json.Marshal(o)
 	if err != nil {
-		panic("fhirhttp: internal error: an outcome is always JSON: " + err.Error())
+		panic("outcome: internal error: an outcome is always JSON: " + err.Error())
 	}
 	return b
 }
@@ -48,7 +50,7 @@ func Outcome(f *fault.Fault) []byte {
 func Error(w http.ResponseWriter, err error) {
 	f := fault.Of(err)
 	h := w.Header()
-	header(h)
+	Header(h)
 	switch {
 	case f.Kind == fault.Unauthenticated:
 		h.Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750 §3
@@ -57,15 +59,15 @@ func Error(w http.ResponseWriter, err error) {
 	case f.Kind == fault.Unavailable:
 		h.Set("Retry-After", "1")
 	}
-	b := Outcome(f)
+	b := Bytes(f)
 	h.Set("Content-Length", strconv.Itoa(len(b)))
 	w.WriteHeader(f.Kind.Status())
 	_, _ = w.Write(b)
 }
 
-// header sets what every answer has: charts are not kept by caches, and browsers do not guess.
-func header(h http.Header) {
-	h.Set("Content-Type", contentType)
+// Header sets what every answer has: charts are not kept by caches, and browsers do not guess.
+func Header(h http.Header) {
+	h.Set("Content-Type", ContentType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 }

@@ -1,0 +1,222 @@
+// Package edge is the front door: it finds the tenant from host or path, checks that the token is that tenant's, and forwards
+// to the cell or to control. It holds no SQL, no keys and no PHI. Header and query parameters never name a tenant.
+package edge
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/authn"
+	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/outcome"
+	"github.com/cordon-ehr/cordon/internal/routes"
+	"github.com/cordon-ehr/cordon/internal/rpc"
+	"github.com/cordon-ehr/cordon/internal/telemetry"
+	"github.com/cordon-ehr/cordon/internal/tenant"
+)
+
+// Config of the edge role.
+type Config struct {
+	PublicURL string   // https://host[:port]: under which callers know the platform
+	Hosts     []string // further names of the platform itself, without port
+	Domain    string   // SLUG.Domain is a tenant's own host; "" = tenants have none
+}
+
+// Control is the control role as the edge sees it.
+type Control interface {
+	routes.Source
+	rpc.Denials
+	// Tenant serves a tenant's own pages of control: token endpoint, keys, discovery. path is below /t/slug.
+	Tenant(w http.ResponseWriter, r *http.Request, a rpc.Assertion)
+	// Operator serves the operators' API. path is below /operator.
+	Operator(w http.ResponseWriter, r *http.Request, a rpc.Assertion)
+}
+
+// Edge serves the public listener. It is safe for concurrent use.
+type Edge struct {
+	cfg      Config
+	hosts    map[string]bool
+	table    *routes.Table
+	verifier *authn.Verifier
+	cell     rpc.Forwarder
+	control  Control
+	metrics  *telemetry.Metrics
+	log      *slog.Logger
+}
+
+// New builds the edge; Run keeps its directory fresh.
+func New(cfg Config, cell rpc.Forwarder, control Control, metrics *telemetry.Metrics, log *slog.Logger) (*Edge, error) {
+	u, err := url.Parse(cfg.PublicURL)
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		return nil, fault.New(fault.Invalid, "the public URL of the platform is https://host[:port]")
+	}
+	table := routes.NewTable()
+	e := &Edge{cfg: cfg, hosts: map[string]bool{u.Hostname(): true}, table: table, verifier: authn.NewVerifier(table, time.Now), cell: cell, control: control,
+		metrics: metrics, log: log.With(slog.String("role", "edge"))}
+	for _, h := range cfg.Hosts {
+		e.hosts[h] = true
+	}
+	return e, nil
+}
+
+// Run pulls the directory until ctx ends.
+func (e *Edge) Run(ctx context.Context) error { return e.table.Run(ctx, "edge", e.control) }
+
+// Ready reports whether the edge can serve.
+func (e *Edge) Ready(context.Context) error {
+	select {
+	case <-e.table.Ready():
+		return nil
+	default:
+		return fault.New(fault.Unavailable, "no directory yet")
+	}
+}
+
+// ServeHTTP answers everything of the public listener.
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	id := telemetry.CleanRequestID(r.Header.Get("X-Request-Id"))
+	ctx := telemetry.WithRequestID(r.Context(), id)
+	w.Header().Set("X-Request-Id", id)
+	w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler { //nolint:errorlint // the server's own sentinel, compared as it does
+				panic(p)
+			}
+			e.log.ErrorContext(ctx, "panic", slog.String("stack", string(debug.Stack())))
+			outcome.Error(w, fault.New(fault.Internal, "internal error"))
+		}
+	}()
+	strip(r.Header)
+	if err := e.route(ctx, w, r.WithContext(ctx), id); err != nil {
+		outcome.Error(w, err)
+		e.metrics.Request("edge", "refused", fault.Of(err).Kind.Status(), time.Since(start))
+		e.log.InfoContext(ctx, "refused", slog.Int("status", fault.Of(err).Kind.Status()), slog.String("reason", authn.ReasonOf(err)))
+	}
+}
+
+// strip takes away what could pretend to come from a proxy or from the edge itself.
+func strip(h http.Header) {
+	for k := range h {
+		if strings.HasPrefix(k, "X-Forwarded") || strings.HasPrefix(k, "Cordon-") || k == "Forwarded" || k == "X-Real-Ip" || k == "X-Original-Url" || k == "X-Rewrite-Url" {
+			h.Del(k)
+		}
+	}
+}
+
+// route finds whom a request is for and hands it on.
+func (e *Edge) route(ctx context.Context, w http.ResponseWriter, r *http.Request, id string) error {
+	a := rpc.Assertion{Request: id, Address: address(r.RemoteAddr)}
+	byHost, own, err := e.host(r.Host)
+	if err != nil {
+		return e.deny(ctx, r, a, err)
+	}
+	path := r.URL.Path
+	if strings.ContainsRune(path, 0) {
+		return fault.New(fault.Invalid, "the path holds a NUL")
+	}
+	if rest, ok := strings.CutPrefix(path, "/operator/"); ok && own {
+		a.Path = "/" + rest
+		e.control.Operator(w, r, a)
+		return nil
+	}
+	slug, rest := byHost, path
+	if s, ok := strings.CutPrefix(path, "/t/"); ok {
+		name, below, _ := strings.Cut(s, "/")
+		if byHost != "" && name != byHost {
+			return e.deny(ctx, r, a, fault.Wrap(fault.Forbidden, authn.Reason("host and path name different tenants"), "host and path do not name the same tenant"))
+		}
+		slug, rest = name, "/"+below
+	}
+	if slug == "" {
+		return fault.New(fault.NotFound, "nothing is served here")
+	}
+	at, err := e.tenant(slug)
+	if err != nil {
+		return e.deny(ctx, r, a, err)
+	}
+	a.Tenant = at.Tenant.ID
+	return e.serve(ctx, w, r, a, at, rest)
+}
+
+// host judges the Host header: the platform's own name, or a tenant's.
+func (e *Edge) host(hostport string) (slug string, own bool, err error) {
+	h := hostport
+	if name, _, err := net.SplitHostPort(hostport); err == nil {
+		h = name
+	}
+	h = strings.ToLower(strings.TrimSuffix(strings.Trim(h, "[]"), "."))
+	if e.hosts[h] {
+		return "", true, nil
+	}
+	if label, ok := strings.CutSuffix(h, "."+e.cfg.Domain); ok && e.cfg.Domain != "" && !strings.Contains(label, ".") {
+		return label, false, nil
+	}
+	return "", false, fault.Wrap(fault.Forbidden, authn.Reason("unknown host"), "this host is not served here")
+}
+
+// tenant finds a tenant that answers. One that is not provisioned yet is not there.
+func (e *Edge) tenant(slug string) (*routes.Route, error) {
+	at, ok := e.table.BySlug(tenant.Slug(slug))
+	if !ok || at.Tenant.State == tenant.Requested || at.Tenant.State == tenant.Provisioning || at.Tenant.State == tenant.Destroyed {
+		return nil, fault.New(fault.NotFound, "no such tenant")
+	}
+	if reads, _ := at.Tenant.State.Serves(); !reads {
+		return nil, fault.Wrap(fault.Forbidden, authn.Reason("tenant is "+string(at.Tenant.State)), "this tenant is %s", at.Tenant.State)
+	}
+	return at, nil
+}
+
+// serve hands a request for one tenant to the role that answers it.
+func (e *Edge) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, a rpc.Assertion, at *routes.Route, rest string) error {
+	below, isFHIR := strings.CutPrefix(rest, "/fhir")
+	if isFHIR && below != "" && below[0] != '/' {
+		isFHIR = false
+	}
+	if !isFHIR || below == "/.well-known/smart-configuration" {
+		a.Path = rest
+		e.control.Tenant(w, r, a)
+		return nil
+	}
+	a.Path = below
+	if below == "" {
+		a.Path = "/"
+	}
+	if a.Path != "/metadata" {
+		token, err := authn.Bearer(r.Header.Get("Authorization"))
+		if err == nil {
+			_, err = e.verifier.Verify(ctx, token, at)
+		}
+		if err != nil {
+			return e.deny(ctx, r, a, err)
+		}
+	}
+	e.cell.Forward(w, r, a)
+	return nil
+}
+
+// deny records a refusal; when that fails, the caller learns that instead.
+func (e *Edge) deny(ctx context.Context, r *http.Request, a rpc.Assertion, err error) error {
+	ev := audit.New(audit.Event{Tenant: a.Tenant, Type: "rest", Subtype: "refused", Action: audit.Execute, Outcome: audit.MinorFailure,
+		OutcomeDesc: fault.Of(err).Kind.String(), Agent: audit.Agent{Kind: "anonymous", Address: a.Address, UserHash: audit.HashUserAgent(r.UserAgent())},
+		Source: audit.Source{Role: "edge"}, Request: a.Request, Decision: audit.Decision{Policy: "edge/1", Reason: authn.ReasonOf(err)}})
+	if rerr := e.control.Record(ctx, ev); rerr != nil {
+		return rerr
+	}
+	return err
+}
+
+func address(remote string) string {
+	if h, _, err := net.SplitHostPort(remote); err == nil {
+		return h
+	}
+	return ""
+}
