@@ -67,12 +67,12 @@ func makeRoles(ctx context.Context, admin *pg.Pool, st *state) error {
 	}
 	for _, r := range []string{roleOwner, roleCell, roleControl, roleKeys} {
 		// Role names are constants and passwords are URL-safe base64: nothing here needs quoting. CREATE ROLE takes no parameters.
-		login := "NOLOGIN"
+		login := "NOLOGIN INHERIT" // the owner is pg_database_owner by inheritance
 		if p := st.Passwords[r]; p != "" {
-			login = "LOGIN PASSWORD '" + p + "'"
+			login = "LOGIN NOINHERIT PASSWORD '" + p + "'"
 		}
 		sql := fmt.Sprintf(`DO $do$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '%[1]s') THEN
-CREATE ROLE %[1]s NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOBYPASSRLS NOREPLICATION; END IF; ALTER ROLE %[1]s %[2]s; END $do$`, r, login)
+CREATE ROLE %[1]s NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOREPLICATION; END IF; ALTER ROLE %[1]s %[2]s; END $do$`, r, login)
 		if _, err := admin.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("make database role %s: %w", r, err)
 		}

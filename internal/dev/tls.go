@@ -33,7 +33,7 @@ func serial() *big.Int {
 
 // openAuthority reads the authority or makes it, also when it is about to expire.
 func openAuthority(dir string) (*authority, error) {
-	certPEM, err1 := os.ReadFile(filepath.Join(dir, "ca.pem"))     //nolint:gosec // the folder is the operator's choice
+	certPEM, err1 := os.ReadFile(filepath.Join(dir, "ca.pem"))    //nolint:gosec // the folder is the operator's choice
 	keyPEM, err2 := os.ReadFile(filepath.Join(dir, "ca-key.pem")) //nolint:gosec // as above
 	if err1 == nil && err2 == nil {
 		if a, err := parseAuthority(certPEM, keyPEM); err == nil && time.Until(a.cert.NotAfter) > 30*24*time.Hour {

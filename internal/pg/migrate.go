@@ -28,8 +28,15 @@ func Migrate(ctx context.Context, dsn, owner string, files fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("read migrations of %s: %w", c.Database, err)
 	}
-	if has, err := p.HasPending(ctx); err == nil && !has {
-		return nil
+	// Asked of the database only when the table of versions is there: goose asks it once per provider.
+	var made bool
+	if err := db.QueryRowContext(ctx, "SELECT to_regclass('goose_db_version') IS NOT NULL").Scan(&made); err != nil {
+		return fmt.Errorf("reach %s: %w", c.Database, err)
+	}
+	if made {
+		if pending, err := p.HasPending(ctx); err == nil && !pending {
+			return nil
+		}
 	}
 	lock, err := db.Conn(ctx)
 	if err != nil {
