@@ -1,0 +1,159 @@
+// Package cordontest starts real platforms for tests: real Postgres, real TLS, real tokens. A test binary shares one
+// platform (Main, Shared), and every test makes tenants of its own on it, so tests run in parallel and see nothing of each
+// other.
+//
+// Only tests import this room.
+package cordontest
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/cordon-ehr/cordon/internal/dev"
+	"github.com/cordon-ehr/cordon/internal/pgserver"
+	"github.com/cordon-ehr/cordon/internal/telemetry"
+)
+
+// Platform is a running platform.
+type Platform struct {
+	Info dev.Info
+	Dir  string
+	Logs *Log // what the process logged
+	HTTP *http.Client
+	stop func() error
+}
+
+// shared is the one platform of a test binary.
+var shared struct {
+	once sync.Once
+	p    *Platform
+	err  error
+}
+
+// Shared gives the test binary's platform, started at the first call. The package's TestMain must be Main.
+func Shared(t testing.TB) *Platform {
+	t.Helper()
+	shared.once.Do(func() { shared.p, shared.err = start() })
+	if shared.err != nil {
+		t.Fatalf("start a platform: %v", shared.err)
+	}
+	return shared.p
+}
+
+// Main runs a package's tests and stops the shared platform after them.
+func Main(m *testing.M) {
+	code := m.Run()
+	if p := shared.p; p != nil {
+		if err := p.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop the platform:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// Own starts a platform for one test alone: for tests that break it.
+func Own(t testing.TB) *Platform {
+	t.Helper()
+	p, err := start()
+	if err != nil {
+		t.Fatalf("start a platform: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := p.stop(); err != nil {
+			t.Logf("stop the platform: %v", err)
+		}
+	})
+	return p
+}
+
+// start makes a platform in a folder of its own. Postgres does not wait for the disk: a test that asks what survives a crash
+// runs the real binary.
+func start() (*Platform, error) {
+	dir, err := os.MkdirTemp("", "cordontest")
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &Platform{Dir: dir, Logs: &Log{}}
+	ready, done := make(chan dev.Info, 1), make(chan error, 1)
+	go func() {
+		done <- dev.Run(ctx, dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelInfo),
+			Settings: map[string]string{"fsync": "off", "shared_buffers": "64MB"}, Ready: func(i dev.Info) error { ready <- i; return nil }})
+	}()
+	p.stop = sync.OnceValue(func() error {
+		cancel()
+		err := <-done
+		stop, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		_ = pgserver.Remove(stop, dir)
+		_ = os.RemoveAll(dir)
+		return err
+	})
+	select {
+	case p.Info = <-ready:
+	case err := <-done:
+		cancel()
+		return nil, err
+	}
+	p.HTTP, err = client(p.Info.CA)
+	return p, err
+}
+
+func client(ca string) (*http.Client, error) {
+	pem, err := os.ReadFile(ca) //nolint:gosec // our own folder
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 32},
+		Timeout: 60 * time.Second}, nil
+}
+
+// Superuser connects to the chart database as Postgres' superuser.
+func (p *Platform) Superuser(t testing.TB) *pgx.Conn { return p.connect(t, p.Info.Postgres.Superuser) }
+
+// Cell connects to the chart database as the cell's role.
+func (p *Platform) Cell(t testing.TB) *pgx.Conn { return p.connect(t, p.Info.Postgres.Cell) }
+
+func (p *Platform) connect(t testing.TB, dsn string) *pgx.Conn {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close(context.Background()) })
+	return c
+}
+
+// Log keeps what was logged, for tests that look for what must not be there.
+type Log struct {
+	mu sync.Mutex // guards b
+	b  []byte
+}
+
+// Write implements io.Writer.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b = append(l.b, p...)
+	return len(p), nil
+}
+
+// String gives all that was logged so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.b)
+}
