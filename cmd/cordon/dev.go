@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/pprof"
 
 	"github.com/cordon-ehr/cordon/internal/dev"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
@@ -17,6 +18,7 @@ type devCmd struct {
 	Demo     bool   `help:"Make demo tenants with synthetic patients."`
 	Patients int    `default:"25" help:"Synthetic patients of each demo tenant."`
 	Verbose  bool   `short:"v" help:"Log each request."`
+	Profile  string `hidden:"" help:"Write a CPU profile of the whole run to this file."`
 }
 
 // Run serves in the foreground until it is interrupted.
@@ -26,6 +28,17 @@ func (c *devCmd) Run(ctx context.Context) error {
 		level = slog.LevelInfo
 	}
 	log := telemetry.NewLogger(os.Stderr, level)
+	if c.Profile != "" {
+		f, err := os.Create(c.Profile)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = f.Close() }()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	demo := make(chan error, 1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

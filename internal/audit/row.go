@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/seal"
@@ -29,7 +30,7 @@ func place(t tenant.ID, id uuid.UUID, recorded int64) seal.Place {
 // Seal makes the row of a tenant's event, sealed under its audit key. patient is the blind id of e.Patient, or 0.
 func Seal(e Event, k *seal.Key, patient int64) Row {
 	r := Row{ID: e.ID, Recorded: e.Recorded.UnixNano(), Patient: patient, KeyVersion: k.Version}
-	r.Body = k.Seal(nil, e.Marshal(), place(e.Tenant, e.ID, r.Recorded))
+	r.Body = k.Seal(nil, compact(e.Marshal()), place(e.Tenant, e.ID, r.Recorded))
 	return r
 }
 
@@ -50,7 +51,11 @@ func (r Row) Open(t tenant.ID, key KeyFor) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.Open(nil, r.Body, place(t, r.ID, r.Recorded))
+	plain, err := k.Open(nil, r.Body, place(t, r.ID, r.Recorded))
+	if err != nil {
+		return nil, err
+	}
+	return expand(plain)
 }
 
 // Leaf is the hash that a Merkle log of the tenant's events commits to (RFC 6962 §2.1 leaf hash): over identity, time, key
@@ -76,10 +81,10 @@ func Queue(b *pgx.Batch, number int32, rows []Row) {
 	if len(rows) == 0 {
 		return
 	}
-	ids, rec, pat := make([]uuid.UUID, len(rows)), make([]int64, len(rows)), make([]int64, len(rows))
+	ids, rec, pat := make([]pgtype.UUID, len(rows)), make([]int64, len(rows)), make([]int64, len(rows))
 	ver, body := make([]int32, len(rows)), make([][]byte, len(rows))
 	for i, r := range rows {
-		ids[i], rec[i], pat[i], ver[i], body[i] = r.ID, r.Recorded, r.Patient, r.KeyVersion, r.Body
+		ids[i], rec[i], pat[i], ver[i], body[i] = pgtype.UUID{Bytes: r.ID, Valid: true}, r.Recorded, r.Patient, r.KeyVersion, r.Body
 	}
 	b.Queue(insertSQL, number, ids, rec, pat, ver, body)
 }

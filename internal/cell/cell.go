@@ -66,6 +66,10 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 		return nil, err
 	}
 	charts := placement.NewCharts(pool)
+	if err := charts.Check(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
 	flusher := audit.NewFlusher[placement.Scope](charts, cfg.Flushers, metrics.Audited)
 	table := routes.NewTable()
 	return &Cell{cfg: cfg, pool: pool, charts: charts, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
@@ -81,11 +85,11 @@ func (c *Cell) Run(ctx context.Context) error {
 	return err
 }
 
-// Ready reports whether the cell can serve.
+// Ready reports whether the cell can serve: with a database whose lock is not on, it cannot.
 func (c *Cell) Ready(ctx context.Context) error {
 	select {
 	case <-c.table.Ready():
-		return c.charts.Ping(ctx)
+		return c.charts.Check(ctx)
 	default:
 		return fault.New(fault.Unavailable, "no directory yet")
 	}

@@ -53,6 +53,7 @@ func Shared(t testing.TB) *Platform {
 // Main runs a package's tests and stops the shared platform after them.
 func Main(m *testing.M) {
 	code := m.Run()
+	removeBinary()
 	if p := shared.p; p != nil {
 		if err := p.stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop the platform:", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -40,6 +41,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // Postgres' own user must pass through; what is inside is closed
 		return fmt.Errorf("make the folder: %w", err)
 	}
+	// Before anything is touched: a folder of another version may hold another Postgres, too.
+	if _, err := read(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	forget(dir)
 	public, err := listen(o.Listen)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/cordon-ehr/cordon/internal/identity"
 )
@@ -57,13 +58,27 @@ func Read(dir string) (Info, error) {
 	return i, json.Unmarshal(b, &i)
 }
 
-// load reads the folder's secrets, or makes them.
+// forget removes the dev.json of a process that was killed: whoever waits for the file must not find that one's. A process
+// that lives keeps its own.
+func forget(dir string) {
+	i, err := Read(dir)
+	if err == nil && i.PID > 0 && errors.Is(syscall.Kill(i.PID, 0), syscall.ESRCH) {
+		_ = os.Remove(filepath.Join(dir, "dev.json"))
+	}
+}
+
+// load reads the folder's secrets, or makes them. The caller owns the folder.
 func load(dir string) (*state, error) {
+	s, err := read(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return create(filepath.Join(dir, "secrets.json"))
+	}
+	return s, err
+}
+
+func read(dir string) (*state, error) {
 	path := filepath.Join(dir, "secrets.json")
 	b, err := os.ReadFile(path) //nolint:gosec // the folder is the operator's choice
-	if errors.Is(err, fs.ErrNotExist) {
-		return create(path)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read the folder's secrets: %w", err)
 	}

@@ -139,7 +139,10 @@ func (f *Face) dispatch(c *call, e *record.Entry) response {
 	if err != nil || u.IsAbs() || u.Host != "" {
 		return failed(fault.New(fault.Invalid, "the URL of an entry is relative to the FHIR base"))
 	}
-	path := "/" + strings.TrimPrefix(u.Path, "/")
+	path, ok := plainPath("/" + strings.TrimPrefix(u.Path, "/"))
+	if !ok {
+		return failed(fault.New(fault.NotFound, "nothing is served here"))
+	}
 	if path == "/" && e.Method == http.MethodPost {
 		return failed(fault.New(fault.Invalid, "a Bundle is not sent inside a Bundle"))
 	}
@@ -171,7 +174,9 @@ func (f *Face) dispatch(c *call, e *record.Entry) response {
 		r.Header.Set("If-None-Exist", strings.TrimPrefix(e.IfNoneExist, strings.TrimPrefix(path, "/")+"?"))
 	}
 	rec := &recorder{header: http.Header{}}
-	f.routes.ServeHTTP(rec, r)
+	if cut := rec.serve(f.routes, r); cut {
+		return failed(fault.New(fault.Internal, "internal error"))
+	}
 	return rec.response(c, e.Method)
 }
 
@@ -197,6 +202,18 @@ func (r *recorder) WriteHeader(s int) {
 func (r *recorder) Write(b []byte) (int, error) {
 	r.WriteHeader(http.StatusOK)
 	return r.body.Write(b)
+}
+
+// serve lets h answer, and reports whether the answer was cut off: then what was recorded is not whole.
+func (r *recorder) serve(h http.Handler, req *http.Request) (cut bool) {
+	defer func() {
+		p := recover()
+		if cut = p != nil; cut && p != http.ErrAbortHandler { //nolint:errorlint // the server's own sentinel, compared as it does
+			panic(p)
+		}
+	}()
+	h.ServeHTTP(r, req)
+	return false
 }
 
 func (r *recorder) response(c *call, method string) response {

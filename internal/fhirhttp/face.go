@@ -64,10 +64,8 @@ type callerKey struct{}
 
 // Serve answers one request of a caller. path is below the FHIR base.
 func (f *Face) Serve(w http.ResponseWriter, r *http.Request, caller *record.Caller, path string) {
-	if path = strings.TrimSuffix(path, "/"); path == "" {
-		path = "/"
-	}
-	if path != gopath.Clean(path) {
+	path, ok := plainPath(path)
+	if !ok {
 		outcome.Error(w, fault.New(fault.NotFound, "nothing is served here"))
 		return
 	}
@@ -76,6 +74,15 @@ func (f *Face) Serve(w http.ResponseWriter, r *http.Request, caller *record.Call
 	inner := *r
 	inner.URL = &u
 	f.routes.ServeHTTP(w, inner.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+}
+
+// plainPath takes a trailing slash off a path. One with empty or dot segments is not plain: the routes would redirect it, and
+// a FHIR path names one thing or nothing.
+func plainPath(path string) (string, bool) {
+	if path = strings.TrimSuffix(path, "/"); path == "" {
+		path = "/"
+	}
+	return path, path == gopath.Clean(path)
 }
 
 // answer is a response writer that knows what was sent.
@@ -106,7 +113,9 @@ func (f *Face) interaction(name string, h handler) http.Handler {
 		caller, ok := r.Context().Value(callerKey{}).(*record.Caller)
 		c := &call{Request: r, caller: caller, w: a}
 		defer func() {
-			if p := recover(); p != nil {
+			p := recover()
+			cut := p == http.ErrAbortHandler //nolint:errorlint // the server's own sentinel, compared as it does
+			if p != nil && !cut {
 				// The value of a panic may quote a body: only where it happened is logged.
 				f.log.ErrorContext(r.Context(), "panic", slog.String("interaction", name), slog.String("stack", string(debug.Stack())))
 				if a.status == 0 {
@@ -116,6 +125,9 @@ func (f *Face) interaction(name string, h handler) http.Handler {
 			f.metrics.Request("cell", name, a.status, time.Since(start))
 			f.log.InfoContext(r.Context(), "request", slog.String("interaction", name), slog.Int("status", a.status),
 				slog.Float64("duration_ms", float64(time.Since(start).Microseconds())/1000))
+			if cut {
+				panic(p) // the server cuts the connection
+			}
 		}()
 		err := error(fault.New(fault.Internal, "no caller"))
 		if ok {

@@ -38,7 +38,10 @@ func (b *Broker) Lease(ctx context.Context, r lease.Request) (lease.Grant, error
 		return lease.Grant{}, err
 	}
 	// The event is durable before a key leaves.
-	return g, b.store.Record(ctx, e)
+	if err := b.store.Record(ctx, e); err != nil {
+		return lease.Grant{}, err
+	}
+	return g, nil
 }
 
 // proof verifies that the caller holds a live token of the tenant, or control's ticket for the purpose.

@@ -1,10 +1,13 @@
 package record
 
 import (
+	_ "embed" // the dictionary
 	"encoding/binary"
+	"slices"
+	"sync"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/compress/s2"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
@@ -12,7 +15,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/seal"
 )
 
-// A body is stored as seal(header | zstd(JSON) | padding). The header holds the second half of the blind id and the ids of
+// A body is stored as seal(header | S2(JSON) | padding). The header holds the second half of the blind id and the ids of
 // the patients concerned, so that a read neither parses nor guesses whom it discloses. Padding to 64 bytes blurs the length,
 // which compression would otherwise let leak.
 const (
@@ -20,26 +23,19 @@ const (
 	padTo      = 64
 )
 
-var (
-	squeezer  = newSqueezer()
-	stretcher = newStretcher()
-)
+// dictionary1 is what bodies of format 1 are compressed against: FHIR's words in the order in which resources say them. It is
+// made of synthetic resources (cmd/dictgen) and is never changed.
+//
+//go:embed dict/1.bin
+var dictionary1 []byte
 
-func newSqueezer() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true))
-	if err != nil {
-		panic("record: internal error: " + err.Error())
-	}
-	return e
-}
-
-func newStretcher() *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(256<<20), zstd.IgnoreChecksum(true))
-	if err != nil {
-		panic("record: internal error: " + err.Error())
+var dictionary = sync.OnceValue(func() *s2.Dict {
+	d := s2.MakeDict(dictionary1, nil)
+	if d == nil {
+		panic("record: internal error: no compression dictionary")
 	}
 	return d
-}
+})
 
 // body is what is sealed.
 type body struct {
@@ -59,8 +55,11 @@ func (b *body) encode() []byte {
 	}
 	if len(b.json) > 0 {
 		at := len(out)
-		out = squeezer.EncodeAll(b.json, append(out, 0, 0, 0, 0))
-		binary.BigEndian.PutUint32(out[at:], uint32(len(out)-at-4))
+		out = slices.Grow(append(out, 0, 0, 0, 0), s2.MaxEncodedLen(len(b.json)))
+		room := out[len(out):cap(out)]
+		n := len(dictionary().Encode(room, b.json)) // into room: it is never too small
+		out = out[:len(out)+n]
+		binary.BigEndian.PutUint32(out[at:], uint32(n))
 	} else {
 		out = append(out, 0, 0, 0, 0)
 	}
@@ -98,7 +97,7 @@ func decodeBody(in []byte) (b body, err error) {
 		return b, broken
 	}
 	if size > 0 {
-		if b.json, err = stretcher.DecodeAll(in[:size], nil); err != nil {
+		if b.json, err = dictionary().Decode(nil, in[:size]); err != nil {
 			return b, fault.Wrap(fault.Internal, err, "a stored body does not decompress")
 		}
 	}

@@ -1,0 +1,49 @@
+# The two commands of the README are demo and test; both install what is missing and say so.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+SHARED ?= ../shared
+DEMO_DIR ?= /var/tmp/cordon-demo-$(shell id -u)
+DEMO_LISTEN ?= 127.0.0.1:8443
+
+help: ## Show what there is to make
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build bin/cordon
+	go build -o bin/cordon ./cmd/cordon
+
+demo: deps build ## Start a local platform with demo tenants and synthetic patients; Ctrl-C stops it
+	bin/cordon dev --dir $(DEMO_DIR) --listen $(DEMO_LISTEN) --demo
+
+test: deps ## Run every test
+	go vet ./...
+	go test -race ./internal/...
+	go test . ./cmd/... ./test/...
+
+check: tools/bin/golangci-lint ## Format, lint, generated files and import law
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
+	go vet ./...
+	go vet -tags conformance ./...
+	tools/bin/golangci-lint run ./...
+	go mod tidy -diff
+	scripts/generate.sh && git diff --exit-code --stat internal/fhir/spec
+	go test .
+
+conformance: deps ## Run other people's data through it: make conformance SHARED=../shared
+	CORDON_SHARED=$(abspath $(SHARED)) go test -tags conformance -run Conformance -timeout 20m ./internal/... ./cmd/... ./test/...
+
+bench: deps build ## Measure reads, searches and writes beside Postgres' own limit
+	go run ./bench
+
+generate: ## Make the FHIR tables again from npm's definitions
+	scripts/generate.sh
+
+deps:
+	@scripts/install-deps.sh postgres
+
+tools/bin/golangci-lint: tools/go.mod
+	cd tools && go build -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+clean: ## Remove what was built; demo data stays in DEMO_DIR
+	rm -rf bin tools/bin .cache
+
+.PHONY: help build demo test check conformance bench generate deps clean

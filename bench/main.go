@@ -1,0 +1,70 @@
+// Command bench measures a platform from outside, with everything on (TLS, tokens, row security, sealing, durable audit), and
+// beside it what Postgres alone does on the same machine in the same run. It prints one table; nothing is asserted.
+//
+//	go run ./bench [-patients 200] [-for 2s] [-rounds 3]
+//
+// Rounds are interleaved, and the median is shown: on a machine with neighbours compare ratios, not times.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+)
+
+type options struct {
+	patients, rounds int
+	span             time.Duration
+	binary           string
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.patients, "patients", 200, "synthetic patients to load")
+	flag.IntVar(&o.rounds, "rounds", 3, "rounds, interleaved; the median counts")
+	flag.DurationVar(&o.span, "for", 2*time.Second, "how long each measurement takes")
+	flag.StringVar(&o.binary, "binary", "bin/cordon", "the program to measure")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	s, err := startServer(ctx, o.binary)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	fmt.Printf("loading %d synthetic patients\n", o.patients)
+	data, err := s.load(ctx, o.patients)
+	if err != nil {
+		return err
+	}
+	raw, err := newRaw(ctx, s, data)
+	if err != nil {
+		return err
+	}
+	defer raw.close()
+	all := append(s.operations(data), raw.operations()...)
+	table := newTable()
+	for range o.rounds {
+		for _, op := range all {
+			for _, workers := range op.workers {
+				m, err := measure(ctx, s, op, workers, o.span)
+				if err != nil {
+					return fmt.Errorf("%s: %w", op.name, err)
+				}
+				table.add(op.name, workers, m)
+			}
+		}
+	}
+	table.print(data)
+	return nil
+}

@@ -1,0 +1,96 @@
+package test
+
+// naiveCases is the table of queries. "0 " marks those that find nothing; all others must find something. {p} is the patient with
+// the most in the chart, {p2} the next one; {enc}, {doc}, {loc} and {org} belong to an encounter of {p}.
+var naiveCases = []string{
+	// token: Coding, CodeableConcept, Identifier, code, boolean, ContactPoint
+	"Observation?code=29463-7", "Observation?code=http://loinc.org|29463-7", "0 Observation?code=http://snomed.info/sct|29463-7", "Observation?code=http://loinc.org|",
+	"0 Observation?code=|29463-7", "Observation?code=|nosys", "Observation?code=nosys", "Observation?code=29463-7,8302-2", "Observation?code=29463-7,urn:edge|edge,nothing",
+	"Observation?code:not=29463-7", "Observation?code:not=29463-7,8302-2", "0 Observation?code:missing=true", "Observation?category:missing=true", "Observation?category:missing=false",
+	"0 Observation?code=29463-7&code=8302-2", "Observation?code=edge&code=nosys", "Observation?status=final", "Observation?status=final,preliminary", "Observation?status:not=final",
+	"0 Observation?code=29463-", "0 Observation?code=EDGE", "Observation?combo-code=8480-6", "Observation?component-code=http://loinc.org|8480-6", "0 Observation?code=8480-6",
+	"Observation?value-concept=urn:a|x\\|y", "0 Observation?value-concept=urn:a|x", "Observation?value-concept=plain", "Observation?combo-value-concept:missing=false",
+	"Observation?data-absent-reason=unknown", "Observation?combo-data-absent-reason:missing=false", "Observation?category=laboratory&status=final&code=2345-7",
+	"Patient?identifier={mrnsys}|{mrn}", "Patient?identifier={mrn}", "Patient?identifier={mrnsys}|", "Patient?identifier=|nosys-1", "Patient?identifier=nosys-1", "Patient?identifier=urn:mrn|A\\,1",
+	"0 Patient?identifier=urn:mrn|nosys-1", "Practitioner?identifier=urn:npi|7\\|7", "Patient?gender=female", "Patient?gender=http://hl7.org/fhir/administrative-gender|female",
+	"Patient?gender:not=female", "Patient?gender:missing=true", "Patient?active=true", "Patient?active=false", "Patient?active:not=true", "Patient?deceased=true", "Patient?deceased=false",
+	"Patient?deceased:missing=true", "Patient?deceased:missing=false", "Patient?deceased:not=true", "Patient?phone=555-0101", "Patient?email=555-0101", "Patient?email=j@example.org",
+	"0 Patient?phone=j@example.org", "Patient?telecom=555-0101", "Patient?phone:missing=true", "Patient?email:missing=false", "Encounter?class=AMB", "Encounter?class=|AMB",
+	"Encounter?class=http://terminology.hl7.org/CodeSystem/v3-ActCode|AMB", "Encounter?type=162673000,390906007", "PractitionerRole?role=doctor&specialty:not=419772000",
+	"Patient?_tag=urn:tag|vip", "Patient?_tag=vip", "Patient?_security=R", "Patient?_profile=http://example.org/p", "0 Patient?_profile=http://example.org", "Patient?_profile:missing=true",
+	"Group?actual=true", "Appointment?part-status=tentative", "DocumentReference?contenttype=text/plain", "AllergyIntolerance?category=medication&criticality=low",
+	// string
+	"Patient?name=müll", "Patient?name=MULLER", "Patient?family=muller", "Patient?family=Müller-L", "Patient?name=jos%C3%A9", "Patient?name=jose", "Patient?given=maria", "Patient?given=CAGRI",
+	"0 Patient?given=muller", "Patient?name=Pepe%20the%20great", "Patient?name=pepe%20%20the", "Patient?family:exact=MULLER", "0 Patient?family:exact=Muller", "0 Patient?family:exact=MULL",
+	"Patient?given:exact=José", "Patient?name:exact=José", "0 Patient?name:exact=jose", "Patient?name:missing=true", "Patient?family:missing=true", "Patient?given=o'neil", "Patient?name=dr.",
+	"Patient?name={family}", "Patient?given={given}&family={family}", "Patient?name={family},{given}", "Patient?address=gen", "Patient?address-city=geneve", "Patient?address=stra%C3%9Fe",
+	"Patient?address-country=c", "0 Patient?address-city=eneve", "Location?name=ete", "Location?name=summer", "Practitioner?family=angstrom", "Practitioner?name=zoe", "Organization?name=olen",
+	"Observation?value-string=uberf%C3%A4llig\\,%20wirk", "Observation?value-string=some\\,%20text", "0 Observation?value-string=uberf,lig", "List?title=MY%20l", "Questionnaire?title=uber",
+	"Device?device-name=pump", "Condition?onset-info=Child", "Condition?abatement-string=grad", "Patient?phonetic=mull", "Patient?address-postalcode=4", "Immunization?lot-number:missing=false",
+	// date
+	"Patient?birthdate=1970", "Patient?birthdate=1970-06", "Patient?birthdate=1970-06-15", "Patient?birthdate=eq1970", "Patient?birthdate=ne1970", "Patient?birthdate=gt1970", "Patient?birthdate=lt1970",
+	"Patient?birthdate=ge1970", "Patient?birthdate=le1970", "Patient?birthdate=sa1970", "Patient?birthdate=eb1970", "Patient?birthdate=ap1970", "Patient?birthdate=gt1970-06-15", "Patient?birthdate=lt1970-06-15",
+	"Patient?birthdate=ge1970-06-15", "Patient?birthdate=le1970-06-15", "Patient?birthdate=sa1970-06-14", "Patient?birthdate=eb1970-06-16", "Patient?birthdate=ne1970-06-15",
+	"Patient?birthdate=ge1960&birthdate=lt1980", "Patient?birthdate=lt1950,gt1990", "Patient?birthdate:missing=true", "Patient?death-date=2020", "Patient?death-date:missing=false",
+	"Observation?date=2020-06", "Observation?date=2020", "Observation?date=ge2020-06-15", "Observation?date=le2019-06-01", "Observation?date=sa2020-05-31", "Observation?date=eb2019", "Observation?date=gt2020-06-15",
+	"Observation?date=lt2018-02", "Observation?date=2019", "Observation?date=ap2020-06-01", "Observation?date=2020-06-15T10:00:00Z", "Observation?date=2020-06-15T12:00:00%2B02:00", "Observation?date=2020-06-15T12:00+02:00",
+	"Observation?date=2020-03-01", "0 Observation?date=2020-02-29&code=edge", "Observation?date=2020-03-01T04:30:00.123Z", "Observation?date:missing=true", "Observation?date=ne2020&code=edge",
+	"Observation?date=2018-01-10,2019-02-01&code=edge", "0 Observation?date=2019-06-01&code=edge", "Observation?code=edge&date=ge2018-02-01&date=le2018-02-20", "Observation?code=edge&date=2018",
+	"Observation?date=sa2018&date=eb2020&code=edge", "Encounter?date=2020", "Encounter?date=ge2020-01-01", "Encounter?date=sa2019-12-31", "Encounter?date=gt2019-12-31&subject=Patient/e-1",
+	"Encounter?location-period=2020-01", "Condition?abatement-date=ge2002", "Condition?abatement-date=sa2000", "Condition?abatement-date=eb2004", "0 Condition?abatement-date=2001&patient=e-2",
+	"ServiceRequest?occurrence=ge2022-04", "ServiceRequest?occurrence=2022", "ServiceRequest?occurrence=ap2022-04-01", "ServiceRequest?occurrence=le2022-02", "Questionnaire?effective=lt2000",
+	"Questionnaire?effective=le2022", "QuestionnaireResponse?authored=2021-03-03T03:03:03.5Z", "QuestionnaireResponse?authored=2021-03-03T03:03", "QuestionnaireResponse?authored=gt2021-03-03T03:03:03Z",
+	"Appointment?date=2022-02-02", "MedicationRequest?authoredon=ge2015", "Immunization?date=ge2010&date=lt2015", "DiagnosticReport?issued=ge2018", "Provenance?recorded=2021-01-01T00:00:00Z",
+	// number and quantity
+	"RiskAssessment?probability=0.25", "RiskAssessment?probability=0.3", "RiskAssessment?probability=gt0.5", "RiskAssessment?probability=ge0.6", "RiskAssessment?probability=lt0.25", "RiskAssessment?probability=le0.2",
+	"RiskAssessment?probability=ne0.25", "RiskAssessment?probability=sa0.1", "RiskAssessment?probability=eb0.7", "RiskAssessment?probability=ap70", "RiskAssessment?probability=gt3", "RiskAssessment?probability=lt-1",
+	"RiskAssessment?probability=gt100", "RiskAssessment?probability=le-3", "RiskAssessment?probability=ap6", "RiskAssessment?probability:missing=false", "RiskAssessment?probability=0.25,70",
+	"Observation?value-quantity=100", "Observation?value-quantity=100.0", "Observation?value-quantity=99.6", "Observation?value-quantity=99.6|http://unitsofmeasure.org|mg", "Observation?value-quantity=99.6||mg",
+	"Observation?value-quantity=100||mg", "0 Observation?value-quantity=100|urn:x|mg", "Observation?value-quantity=ge100&code=edge", "Observation?value-quantity=le100&code=edge", "Observation?value-quantity=gt99.6&code=edge",
+	"Observation?value-quantity=lt100&code=edge", "Observation?value-quantity=-5.5", "Observation?value-quantity=lt0", "Observation?value-quantity=le-5.5", "Observation?value-quantity=ne100&code=edge", "Observation?value-quantity=0.000001",
+	"Observation?value-quantity=ap100&code=edge", "Observation?value-quantity=sa99.6&code=edge", "Observation?value-quantity=eb99.6&code=edge", "Observation?value-quantity:missing=true", "Observation?value-quantity=gt80||kg",
+	"Observation?value-quantity=gt80|http://unitsofmeasure.org|kg&code=29463-7&patient={p}", "Observation?combo-value-quantity=gt150|http://unitsofmeasure.org|mm[Hg]", "Observation?component-value-quantity=lt70",
+	"Encounter?length=90", "Encounter?length=gt60|http://unitsofmeasure.org|min", "Condition?onset-age=42", "Condition?onset-age=gt50||a", "Condition?onset-age=ge42", "Condition?onset-age=lt40", "ValueSet?context-quantity=lt10",
+	"ValueSet?context-quantity=le18||a", "Immunization?lot-number:missing=false&date=gt2015",
+	// uri
+	"ValueSet?url=http://example.org/vs", "0 ValueSet?url=http://example.org", "0 ValueSet?url=HTTP://example.org/vs", "ServiceRequest?instantiates-uri=urn:guide:1", "Device?url=http://example.org/dev/1", "ValueSet?url:missing=false",
+	// reference
+	"Observation?patient={p}", "Observation?patient=Patient/{p}", "Observation?patient={base}/Patient/{p}", "Observation?subject={p}", "Observation?subject=Patient/{p}", "Observation?subject:Patient={p}", "Observation?patient:Patient={p}",
+	"Observation?patient={p},{p2}", "Observation?patient=Patient/{p},{p2}", "0 Observation?patient={p}&patient={p2}", "0 Observation?subject=Group/{p}", "Observation?subject=Group/e-group", "Observation?subject=e-group",
+	"Observation?subject:Group=e-group", "0 Observation?patient=e-group", "Observation?patient=e-1", "Observation?subject=e-1", "Observation?subject=Patient/e-1", "Observation?subject={base}/Patient/e-1", "Observation?subject=e-1,e-group",
+	"Observation?subject=http://other.example/fhir/Patient/77", "Observation?patient=http://other.example/fhir/Patient/77", "0 Observation?subject=Patient/77", "0 Observation?patient=77", "Observation?subject=Device/e-dev", "Observation?patient:missing=true",
+	"Observation?subject:missing=true", "Observation?subject:missing=false&code=edge", "Observation?performer=Patient/e-2", "0 Observation?patient=e-2", "Observation?device=e-dev", "Observation?derived-from=e-o2", "Observation?derived-from=Observation/e-o1",
+	"Observation?encounter={enc}", "Observation?encounter=Encounter/{enc}", "Observation?encounter=Encounter/{enc}&category=laboratory", "Encounter?participant={doc}", "Encounter?practitioner={doc}", "Encounter?location={loc}&patient={p}",
+	"Encounter?service-provider={org}", "Encounter?part-of=nobody", "Patient?general-practitioner=e-doc", "Patient?general-practitioner=Practitioner/e-doc", "Patient?general-practitioner={doc}", "Patient?link=e-1", "AllergyIntolerance?patient:missing=false",
+	"Immunization?patient={p}", "Immunization?patient=Patient/{p}&date=gt2015", "Coverage?beneficiary={p}", "Coverage?patient={p}", "Coverage?payor:missing=false", "Group?member=e-1", "Group?member=Patient/e-2", "List?item=e-o1",
+	"List?item=Patient/e-2", "List?item=http://other.example/x", "Appointment?actor=e-1", "Appointment?patient=e-1", "Appointment?practitioner=e-doc", "Appointment?location=e-loc", "0 Appointment?location=e-doc", "ServiceRequest?based-on=e-s1",
+	"ServiceRequest?instantiates-canonical=http://example.org/plan|1.0", "ServiceRequest?instantiates-canonical=http://example.org/plan", "0 ServiceRequest?instantiates-canonical=http://example.org/plan|2.0",
+	"QuestionnaireResponse?questionnaire=http://example.org/q", "QuestionnaireResponse?questionnaire=http://example.org/q|2", "Provenance?target=e-2", "Provenance?patient=e-1", "Provenance?target=Observation/e-o1", "Claim?patient=e-2", "Claim?encounter=e-enc",
+	"RelatedPerson?patient=e-1", "Condition?encounter={enc},e-enc&patient={p}", "DiagnosticReport?result:missing=false", "0 PractitionerRole?practitioner={doc}", "CareTeam?participant:missing=false",
+	// with the patient
+	"Observation?patient={p}&category=vital-signs", "Observation?patient={p}&category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory", "Observation?patient={p}&code=29463-7", "Observation?patient={p}&code=29463-7,8302-2&date=ge2020",
+	"Observation?patient={p},{p2}&code=29463-7", "Observation?patient={p}&code:not=29463-7", "Observation?patient={p}&code=29463-7&category=vital-signs&status=final", "Observation?patient={p}&date=ge2018&date=lt2022", "Observation?patient={p}&value-quantity=gt100",
+	"Observation?patient={p}&encounter={enc}", "0 Observation?patient={p2}&encounter={enc}", "Observation?subject=Patient/e-1&code=edge", "Condition?patient={p}&clinical-status=active", "Condition?patient={p}&category=problem-list-item", "MedicationRequest?patient={p}&intent=order",
+	"Encounter?patient={p}&class=AMB&date=ge2015", "DocumentReference?patient={p}&type=34117-2", "DiagnosticReport?patient={p}&category=LAB&code=58410-2", "Patient?_id={p}&gender:missing=false", "Immunization?patient={p}&status=completed",
+	// _id
+	"Patient?_id={p}", "Patient?_id={p},{p2},nobody", "Patient?_id=e-1,e-2&family=mull", "0 Patient?_id={enc}", "0 Patient?_id=e-1&_id=e-2", "Observation?_id=e-o1,e-o2,e-o3&code=edge&subject=Patient/e-1",
+	// chains
+	"Observation?patient.name={family}", "Observation?patient.family={family}&code=29463-7", "Observation?patient.identifier={mrnsys}|{mrn}", "Observation?subject:Patient.gender=female&code=8302-2", "Observation?patient.birthdate=lt1960&category=laboratory",
+	"Observation?patient.gender=male&patient.birthdate=ge1970", "0 Observation?patient.name=nobodyhasthis", "Observation?patient._id={p}", "Observation?patient.general-practitioner=e-doc", "Observation?subject:Group.identifier=urn:g|g1",
+	"Encounter?participant:Practitioner.family={docfamily}", "Encounter?participant:Practitioner.identifier=urn:npi|7\\|7", "Encounter?practitioner.name={docfamily}", "Encounter?location.name=ete", "Encounter?service-provider.name:missing=false",
+	"Observation?encounter.date=ge2021", "Observation?encounter.class=IMP", "Observation?encounter.participant={doc}&code=29463-7", "Condition?patient.identifier={mrn}", "AllergyIntolerance?patient.gender=female", "Immunization?patient.identifier={mrnsys}|{mrn}",
+	"Coverage?payor:Organization.type=pay", "Patient?general-practitioner:Practitioner.family=angstrom", "Observation?device.device-name=pump", "DiagnosticReport?result.code=2345-7", "Observation?performer:Patient.family=muller", "Observation?derived-from:Observation.status=preliminary",
+	"Observation?patient.family:exact=MULLER,Ashby&patient.gender:not=male", "Observation?patient.deceased=false&code=39156-5", "RiskAssessment?patient.birthdate=1970", "Appointment?actor:Patient.name=jose", "Patient?organization.name=olen", "Location?organization:missing=true",
+}
+
+var naiveIncludes = []string{
+	"Encounter?patient={p}&_include=Encounter:participant", "Encounter?patient={p}&_include=Encounter:patient&_include=Encounter:service-provider&_include=Encounter:location",
+	"Observation?patient={p}&code=29463-7&_include=Observation:subject", "Observation?code=edge&_include=Observation:subject", "Observation?code=edge&_include=Observation:subject:Group",
+	"Observation?code=edge&_include=Observation:patient", "Observation?code=edge&_include=Observation:derived-from&_include=Observation:device", "Patient?_id={p},e-1&_include=Patient:general-practitioner",
+	"Patient?_id={p}&_revinclude=Observation:patient", "Patient?_id={p},{p2}&_revinclude=Condition:subject&_revinclude=Encounter:patient", "Patient?_id=e-1,e-2&_revinclude=Provenance:target",
+	"Patient?family=muller&_revinclude=Observation:performer&_revinclude=Group:member&_revinclude=Patient:link", "Encounter?_id={enc}&_revinclude=Observation:encounter&_include=Encounter:patient",
+	"Observation?_id=e-o1&_revinclude=Observation:derived-from&_revinclude=List:item&_revinclude=Provenance:target", "Practitioner?_id={doc},e-doc&_revinclude=Encounter:participant&_revinclude=Patient:general-practitioner",
+	"DiagnosticReport?patient={p}&_include=DiagnosticReport:result", "DiagnosticReport?patient={p}&_include=DiagnosticReport:result:Observation&_include=DiagnosticReport:encounter", "Group?_id=e-group&_include=Group:member&_revinclude=Observation:subject",
+	"Patient?_id=e-2&_revinclude=Claim:patient", "Appointment?_id=e-a1&_include=Appointment:practitioner&_include=Appointment:location&_include=Appointment:patient", "Patient?_id=e-1&_revinclude=Observation:patient&_revinclude=Observation:subject",
+	"Location?_id=e-loc&_revinclude=Encounter:location&_revinclude=Appointment:location", "ServiceRequest?status=active&_include=ServiceRequest:based-on", "Observation?_id=e-o8&_include=Observation:derived-from:Observation",
+}
