@@ -76,26 +76,10 @@ func leakSweep(t testing.TB, c *cordontest.Client, asks []leakAsk) []string {
 // tenantNumber is a tenant's number in the chart database.
 func tenantNumber(t testing.TB, p *cordontest.Platform, n *cordontest.Tenant) (num int32) {
 	t.Helper()
-	if err := superuserOf(t, p, "cordon_control").QueryRow(t.Context(), `SELECT number FROM tenant WHERE id = $1`, n.ID).Scan(&num); err != nil {
+	if err := p.SuperuserOn(t, "cordon_control").QueryRow(t.Context(), `SELECT number FROM tenant WHERE id = $1`, n.ID).Scan(&num); err != nil {
 		t.Fatal(err)
 	}
 	return num
-}
-
-// superuserOf connects to one of the platform's databases as Postgres' superuser.
-func superuserOf(t testing.TB, p *cordontest.Platform, name string) *pgx.Conn {
-	t.Helper()
-	cfg, err := pgx.ParseConfig(p.Info.Postgres.Superuser)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Database = name
-	c, err := pgx.ConnectConfig(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close(t.Context()) })
-	return c
 }
 
 // chartTables hold tenant rows; audit grows with every request, the rest only with writes.
@@ -255,4 +239,46 @@ func TestSameIDsInParallel(t *testing.T) {
 		}
 	}
 	wg.Wait()
+}
+
+// TestForeignCursor pages on with a cursor of another tenant: it is as good as no cursor.
+func TestForeignCursor(t *testing.T) {
+	t.Parallel()
+	p := cordontest.Shared(t)
+	alpha, bravo := p.Tenant(t), p.Tenant(t)
+	loadCrafted(t, alpha, "alpha", "bravo", bravo.Base)
+	loadCrafted(t, bravo, "bravo", "alpha", alpha.Base)
+	for _, query := range []string{"/Patient?_count=1", "/Patient?_count=1&_sort=family", "/Observation?_count=1&_sort=-date", "/Patient?_count=1&_tag=urn:tag|"} {
+		cursor := cursorForm.FindString(string(bravo.Do(t, "GET", query, nil).Want(t, http.StatusOK).Body))
+		own := cursorForm.FindString(string(alpha.Do(t, "GET", query, nil).Want(t, http.StatusOK).Body))
+		if cursor == "" || own == "" {
+			t.Fatalf("%s: no next page", query)
+		}
+		alpha.Do(t, "GET", query+"&"+own, nil).Want(t, http.StatusOK)
+		foreign := wholeAnswer(alpha.Do(t, "GET", query+"&"+cursor, nil).Want(t, http.StatusBadRequest))
+		for _, junk := range []string{strings.Repeat("A", len(cursor)-len("_cursor=")), own[len("_cursor="):] + "AA", "x", "%00", own[len("_cursor=") : len(own)-3]} {
+			if got := wholeAnswer(alpha.Do(t, "GET", query+"&_cursor="+junk, nil)); junk != "%00" && got != foreign {
+				t.Errorf("%s: a foreign cursor differs from a forged one\n%s\n%s", query, foreign, got)
+			}
+		}
+		// A cursor is of its own query, too.
+		alpha.Do(t, "GET", "/Encounter?_count=1&"+own, nil).Want(t, http.StatusBadRequest)
+	}
+}
+
+// TestMovedKeyring gives a tenant another's wrapped keys, all of them: they do not unwrap for it.
+func TestMovedKeyring(t *testing.T) {
+	t.Parallel()
+	p := cordontest.Shared(t)
+	alpha, bravo := p.Tenant(t), p.Tenant(t) // neither has had a lease yet
+	db := p.SuperuserOn(t, "cordon_keyring")
+	for _, table := range []string{"secret", "kek"} {
+		key := map[string]string{"kek": "x.ver = y.ver", "secret": "x.kind = y.kind AND x.ver = y.ver"}[table]
+		if tag, err := db.Exec(t.Context(), "UPDATE "+table+" x SET wrapped = y.wrapped FROM "+table+" y WHERE x.tenant = $1 AND y.tenant = $2 AND "+key, alpha.ID, bravo.ID); err != nil || tag.RowsAffected() == 0 {
+			t.Fatal(tag, err)
+		}
+	}
+	alpha.Do(t, "POST", "/Patient", ada).Want(t, http.StatusInternalServerError)
+	alpha.Do(t, "GET", "/Patient", nil).Want(t, http.StatusInternalServerError)
+	bravo.Do(t, "POST", "/Patient", ada).Want(t, http.StatusCreated)
 }

@@ -48,7 +48,7 @@ func parseNaiveParams(in map[string]string) map[string]map[string]naiveParam {
 	return out
 }
 
-// find gives the resources of a type that result a query, by Type/id. Parameters that do not select are skipped.
+// find gives the resources of a type that answer a query, by Type/id. Parameters that do not select are skipped.
 func (n *naive) find(t testing.TB, typ, query string) map[string]bool {
 	t.Helper()
 	out := map[string]bool{}

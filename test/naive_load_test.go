@@ -18,6 +18,7 @@ import (
 // kept says where each resource of a Bundle that was sent is now.
 type kept struct {
 	sent map[string]map[string]any // by Type/id
+	refs []string                  // the same in the order of sending
 	ids  map[string]string         // fullUrl → Type/id
 }
 
@@ -43,9 +44,14 @@ func (s *kept) sendBundle(t testing.TB, c *cordontest.Client, body []byte) {
 		ref, _, _ := strings.Cut(strings.TrimPrefix(at, c.Base+"/"), "/_history/")
 		s.ids[str(e["fullUrl"])] = ref
 		if strings.HasPrefix(status, "201") {
-			s.sent[ref] = e["resource"].(map[string]any)
+			s.note(ref, e["resource"].(map[string]any))
 		}
 	}
+}
+
+func (s *kept) note(ref string, r map[string]any) {
+	s.sent[ref] = r
+	s.refs = append(s.refs, ref)
 }
 
 // readBack compares everything that was sent with what is read now. Differences that are allowed: id, meta.versionId,

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -49,9 +50,9 @@ func naiveWorld(t *testing.T) *world {
 			t.Errorf("PUT %s: %d %.300s", keyOf(r), got.Status, got.Body)
 			continue
 		}
-		w.s.sent[keyOf(r)] = r
+		w.s.note(keyOf(r), r)
 	}
-	readEach(t, a.Client, w.n, slices.Sorted(maps.Keys(w.s.sent)))
+	readEach(t, a.Client, w.n, w.s.refs)
 	t.Logf("%d resources of %d types", len(w.n.all), len(w.n.of))
 	w.names = w.examples()
 	return w
@@ -65,22 +66,42 @@ func (w *world) examples() map[string]string {
 			load[p]++
 		}
 	}
-	ps := slices.SortedFunc(maps.Keys(load), func(a, b string) int { return load[b] - load[a] })
+	ps := slices.SortedFunc(maps.Keys(load), func(a, b string) int {
+		return cmp.Or(load[b]-load[a], strings.Compare(str(w.n.all[a]["birthDate"]), str(w.n.all[b]["birthDate"])))
+	})
 	out := map[string]string{"base": w.Base, "p": ps[0][8:], "p2": ps[1][8:]}
 	one := w.n.all[ps[0]]
 	names := down([]any{one}, "name")
 	out["family"], out["given"] = str(down(names, "family")[0]), str(down(names, "given")[0])
 	out["mrn"] = str(down(down([]any{one}, "identifier"), "value")[0])
 	out["mrnsys"] = str(down(down([]any{one}, "identifier"), "system")[0])
+	enc := w.busiest(ps[0])
+	out["enc"], out["doc"] = enc["id"].(string), w.n.targets(enc, "participant")[0]
+	out["loc"], out["org"] = w.n.targets(enc, "location")[0], w.n.targets(enc, "service-provider")[0]
+	out["docid"] = strings.TrimPrefix(out["doc"], "Practitioner/")
+	out["docfamily"] = str(down(down([]any{w.n.all[out["doc"]]}, "name"), "family")[0])
+	return out
+}
+
+// busiest is the encounter of a patient that most refers to: conditions first of all.
+func (w *world) busiest(patient string) (out map[string]any) {
+	best := -1
 	for _, e := range w.n.of["Encounter"] {
-		if slices.Contains(w.n.targets(e, "patient"), ps[0]) {
-			out["enc"] = e["id"].(string)
-			out["doc"] = w.n.targets(e, "participant")[0]
-			out["loc"] = w.n.targets(e, "location")[0]
-			out["org"] = w.n.targets(e, "service-provider")[0]
+		if !slices.Contains(w.n.targets(e, "patient"), patient) {
+			continue
+		}
+		n := 0
+		for typ, weight := range map[string]int{"Condition": 1000, "Observation": 1} {
+			for _, r := range w.n.of[typ] {
+				if slices.Contains(w.n.targets(r, "encounter"), keyOf(e)) {
+					n += weight
+				}
+			}
+		}
+		if n > best {
+			best, out = n, e
 		}
 	}
-	out["docfamily"] = str(down(down([]any{w.n.all[out["doc"]]}, "name"), "family")[0])
 	return out
 }
 

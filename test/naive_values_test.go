@@ -167,9 +167,7 @@ var (
 )
 
 func timeInterval(s string) (interval, bool) {
-	if len(s) > 10 && s[10] == ' ' {
-		return interval{}, false
-	}
+	s = strings.Replace(s, " ", "+", 1) // a + that the URL did not escape
 	for _, f := range []struct {
 		layout  string
 		y, m, d int

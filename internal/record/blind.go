@@ -1,6 +1,8 @@
 package record
 
 import (
+	"math"
+
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/fhir/search"
 )
@@ -58,10 +60,14 @@ func (c *Caller) blind(root fhir.Value, t *fhir.Type, rid int64) blinded {
 	return b
 }
 
-// shiftSort hides a primary date; resources without one are at the beginning of every list.
+// undated is the place of resources without a primary date: at the beginning of every list, before all that have one, open
+// beginnings too.
+const undated = math.MinInt64 >> 2
+
+// shiftSort hides a primary date.
 func (c *Caller) shiftSort(at int64, has bool) int64 {
 	if !has {
-		return 0
+		return undated
 	}
 	return at + c.Ring.Shift.Sort
 }

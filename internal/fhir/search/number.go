@@ -50,7 +50,8 @@ func (d *Decimal) approximate() {
 	_, _ = exact.Add(&d.hi, &d.at, &tenth)
 }
 
-// matches compares a resource's number, or range of numbers, with the query's. An open end is "".
+// matches compares a resource's number, or range of numbers, with the query's. An open end is "". Only eq and ne go by the
+// precision of the query; all others take its number as exact (R4 search.html#prefix).
 func (d *Decimal) matches(prefix Comparator, lo, hi string) bool {
 	var l, h apd.Decimal
 	hasLo, hasHi := set(&l, lo), set(&h, hi)
@@ -68,9 +69,9 @@ func (d *Decimal) matches(prefix Comparator, lo, hi string) bool {
 	case Lt:
 		return below(&l, hasLo, &d.at)
 	case Ge:
-		return above(&h, hasHi, &d.at) || within || h.Cmp(&d.at) == 0
+		return !hasHi || h.Cmp(&d.at) >= 0
 	case Le:
-		return below(&l, hasLo, &d.at) || within || l.Cmp(&d.at) == 0
+		return !hasLo || l.Cmp(&d.at) <= 0
 	case Sa:
 		return hasLo && l.Cmp(&d.at) > 0
 	case Eb:
@@ -89,9 +90,9 @@ func set(d *apd.Decimal, s string) bool {
 	return err == nil
 }
 
-// numericSpan is the place of a resource's number, or range, in the index.
+// numericSpan is the place of a resource's number, or range, in the index. An open end lies beyond every number.
 func numericSpan(lo, hi string) Span {
-	s := Span{dawn, dusk}
+	s := Span{least, most}
 	if f, err := strconv.ParseFloat(lo, 64); err == nil || lo != "" {
 		s.Lo = order(f)
 	}

@@ -104,8 +104,23 @@ func (s *Set) add(sp fhir.SearchParam, t *fhir.Type) {
 		panic("search: internal error: " + err.Error()) // the tables are fixed at build time; a test compiles all of them
 	}
 	if len(paths) > 0 {
-		s.ByCode[sp.Code] = &Param{Code: sp.Code, Kind: k, URL: sp.URL, Of: t, Paths: paths, Targets: sp.Targets}
+		s.ByCode[sp.Code] = &Param{Code: sp.Code, Kind: k, URL: sp.URL, Of: t, Paths: paths, Targets: reachable(sp.Targets, paths)}
 	}
+}
+
+// reachable narrows the targets of the registry, which holds those of all types that share a parameter, to what the elements
+// of this type may point at: Observation.encounter takes no EpisodeOfCare.
+func reachable(targets []string, paths []*Path) []string {
+	var out []string
+	for _, typ := range targets {
+		if slices.ContainsFunc(paths, func(p *Path) bool { return p.reaches(typ) }) {
+			out = append(out, typ)
+		}
+	}
+	if len(out) == 0 {
+		return targets
+	}
+	return out
 }
 
 func (s *Set) finish(compartment []string) {

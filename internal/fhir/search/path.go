@@ -22,7 +22,8 @@ type Path struct {
 	index    int    // [n] on step keyAt, or -1
 	exists   bool   // deceased: true when present and not false
 	single   bool   // no step repeats
-	Domain   *Path  // whose index entries serve this path; itself unless a wider path covers it
+	last     *fhir.Element
+	Domain   *Path // whose index entries serve this path; itself unless a wider path covers it
 }
 
 // Filtered reports whether the path takes only a part of what its domain indexes.
@@ -33,6 +34,14 @@ func (p *Path) Filtered() bool {
 // Single reports whether a resource has at most one value here.
 func (p *Path) Single() bool {
 	return p.single && p.Domain.Name == p.Name && p.key == "" && p.index < 0
+}
+
+// reaches reports whether a reference here may point at a resource type.
+func (p *Path) reaches(typ string) bool {
+	if p.target != "" {
+		return p.target == typ
+	}
+	return p.last == nil || p.last.Allows(typ)
 }
 
 func pathID(t *fhir.Type, name string) int32 {
@@ -136,7 +145,7 @@ func follow(p *Path, root, at *fhir.Type, rest []string) ([]*Path, error) {
 	for _, e := range els {
 		next := *p
 		next.steps = append(append([]string(nil), p.steps...), e.Name)
-		next.single = p.single && e.Max == 1
+		next.single, next.last = p.single && e.Max == 1, e
 		ps, err := follow(&next, root, e.Type, rest)
 		if err != nil {
 			if len(els) > 1 {

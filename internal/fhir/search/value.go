@@ -123,10 +123,29 @@ func links(v fhir.Value, leaf *fhir.Type, base string, yield func(Link)) {
 
 // refTarget gives the resource type that a Reference points at, "" if it cannot be told.
 func refTarget(v fhir.Value) string {
-	if t := ParseLink(v.Get("reference").Str(), "").Type; t != "" {
+	ref := v.Get("reference").Str()
+	if t := ParseLink(ref, "").Type; t != "" {
+		return t
+	}
+	if t := restTarget(ref); t != "" {
 		return t
 	}
 	return v.Get("type").Str()
+}
+
+// restTarget gives the type that an absolute URL names by its form, …/Type/id (R4 references.html#literal): of this server
+// or of another.
+func restTarget(ref string) string {
+	if !strings.HasPrefix(ref, "https://") && !strings.HasPrefix(ref, "http://") {
+		return ""
+	}
+	ref, _, _ = strings.Cut(ref, "/_history/")
+	at := strings.LastIndexByte(ref, '/')
+	typ := ref[strings.LastIndexByte(ref[:at], '/')+1 : at]
+	if fhir.ResourceType(typ) == nil || !fhir.ValidID(ref[at+1:]) {
+		return ""
+	}
+	return typ
 }
 
 // Span is an interval of time in Unix microseconds, or of numbers: from Lo to Hi, both inclusive.
@@ -145,25 +164,45 @@ func spans(v fhir.Value, leaf *fhir.Type, yield func(Span)) {
 			yield(s)
 		}
 	case "Period":
-		s := Span{dawn, dusk}
-		lo, okLo := timeSpan(v.Get("start").Str())
-		hi, okHi := timeSpan(v.Get("end").Str())
-		if okLo {
-			s.Lo = lo.Lo
-		}
-		if okHi {
-			s.Hi = hi.Hi
-		}
-		if okLo || okHi {
+		if s, ok := periodSpan(v); ok {
 			yield(s)
 		}
 	case "Timing":
-		for e := range v.Get("event").Elems() {
-			if s, ok := timeSpan(e.Str()); ok {
-				yield(s)
-			}
+		if s, ok := timingSpan(v); ok {
+			yield(s)
 		}
 	}
+}
+
+func periodSpan(v fhir.Value) (Span, bool) {
+	s := Span{dawn, dusk}
+	lo, okLo := timeSpan(v.Get("start").Str())
+	hi, okHi := timeSpan(v.Get("end").Str())
+	if okLo {
+		s.Lo = lo.Lo
+	}
+	if okHi {
+		s.Hi = hi.Hi
+	}
+	return s, okLo || okHi
+}
+
+// timingSpan gives the outer limits of a schedule, which are all of it that counts in a search (R4 search.html#date).
+func timingSpan(v fhir.Value) (out Span, ok bool) {
+	widen := func(s Span, is bool) {
+		switch {
+		case !is:
+		case !ok:
+			out, ok = s, true
+		default:
+			out = Span{min(out.Lo, s.Lo), max(out.Hi, s.Hi)}
+		}
+	}
+	for e := range v.Get("event").Elems() {
+		widen(timeSpan(e.Str()))
+	}
+	widen(periodSpan(v.Get("repeat").Get("boundsPeriod")))
+	return out, ok
 }
 
 // timeSpan is the interval that a date of any precision stands for.
@@ -194,7 +233,11 @@ func quantities(v fhir.Value, leaf *fhir.Type, yield func(lo, hi, system, code, 
 	case v.Kind() != fhir.Object:
 	case leaf.Name == "Range":
 		lo, hi := v.Get("low"), v.Get("high")
-		yield(one(lo), one(hi), lo.Get("system").Str(), lo.Get("code").Str(), lo.Get("unit").Str())
+		unit := lo // both ends have the same one
+		if !lo.Valid() {
+			unit = hi
+		}
+		yield(one(lo), one(hi), unit.Get("system").Str(), unit.Get("code").Str(), unit.Get("unit").Str())
 	case leaf.Name == "Money":
 		n := one(v)
 		yield(n, n, "urn:iso:std:iso:4217", v.Get("currency").Str(), "")

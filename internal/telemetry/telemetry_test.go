@@ -1,0 +1,41 @@
+package telemetry_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/cordon-ehr/cordon/internal/telemetry"
+)
+
+func TestLogsPassAnAllowList(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	l := telemetry.NewLogger(&b, slog.LevelInfo).With(slog.String("role", "cell"), slog.String("patient", "canary-1"))
+	ctx := telemetry.WithRequestID(context.Background(), "feedbeef")
+	l.WithGroup("g").InfoContext(ctx, "request", slog.String("path", "/Patient/canary-2"), slog.String("query", "canary-3"), slog.Int("status", 200),
+		slog.Group("more", slog.String("x", "canary-4")))
+	out := b.String()
+	if strings.Contains(out, "canary") {
+		t.Errorf("what is not on the list was logged: %s", out)
+	}
+	for _, want := range []string{`"role":"cell"`, `"status":200`, `"request":"feedbeef"`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%s is missing in %s", want, out)
+		}
+	}
+}
+
+func TestCleanRequestID(t *testing.T) {
+	t.Parallel()
+	if id := "0af7651916cd43dd8448eb211c80319c"; telemetry.CleanRequestID(id) != id {
+		t.Error("a plain id was replaced")
+	}
+	for _, bad := range []string{"", "short", "Patient/Lovelace", "0af76519\r\nX: y", strings.Repeat("a", 65), "name=Lovelace", "\x1b[31m0af7651916"} {
+		if got := telemetry.CleanRequestID(bad); got == bad || len(got) != 32 {
+			t.Errorf("%q became %q", bad, got)
+		}
+	}
+}
