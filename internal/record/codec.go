@@ -21,6 +21,7 @@ import (
 const (
 	bodyFormat = 1
 	padTo      = 64
+	maxStored  = 256 << 20 // no body that was accepted is larger
 )
 
 // dictionary1 is what bodies of format 1 are compressed against: FHIR's words in the order in which resources say them. It is
@@ -97,6 +98,9 @@ func decodeBody(in []byte) (b body, err error) {
 		return b, broken
 	}
 	if size > 0 {
+		if n, err := s2.DecodedLen(in[:size]); err != nil || n > maxStored {
+			return b, broken
+		}
 		if b.json, err = dictionary().Decode(nil, in[:size]); err != nil {
 			return b, fault.Wrap(fault.Internal, err, "a stored body does not decompress")
 		}
