@@ -55,7 +55,7 @@ func newRaw(ctx context.Context, s *server, d *dataset) (*raw, error) {
 	if err := r.collect(ctx, min(50, len(d.patients))); err != nil {
 		return nil, err
 	}
-	out, err := exec.CommandContext(ctx, filepath.Join(bin, "pgbench"), "-i", "-q", "-s", "10", r.libpq()).CombinedOutput() //nolint:gosec // Postgres' own tool
+	out, err := exec.CommandContext(ctx, filepath.Join(bin, "pgbench"), "-i", "-q", "-s", "10", r.libpq()).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("pgbench -i: %w: %s", err, out)
 	}
@@ -148,7 +148,7 @@ var tps = regexp.MustCompile(`tps = ([0-9.]+) \(without`)
 func (r *raw) operations() []operation {
 	return []operation{
 		{name: "raw: pgbench -S", workers: []int{1, 16}, whole: func(ctx context.Context, workers int, span time.Duration) (float64, error) {
-			out, err := exec.CommandContext(ctx, filepath.Join(r.bin, "pgbench"), "-n", "-S", "-M", "prepared", "-c", strconv.Itoa(workers), "-j", "2", //nolint:gosec // Postgres' own tool
+			out, err := exec.CommandContext(ctx, filepath.Join(r.bin, "pgbench"), "-n", "-S", "-M", "prepared", "-c", strconv.Itoa(workers), "-j", "2",
 				"-T", strconv.Itoa(max(1, int(span.Seconds()))), r.libpq()).CombinedOutput()
 			m := tps.FindSubmatch(out)
 			if err != nil || m == nil {

@@ -42,7 +42,7 @@ func startServer(ctx context.Context, binary string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{dir: dir, cmd: exec.CommandContext(ctx, binary, "dev", "--dir", dir, "--listen", "127.0.0.1:0")} //nolint:gosec // the program to measure
+	s := &server{dir: dir, cmd: exec.CommandContext(ctx, binary, "dev", "--dir", dir, "--listen", "127.0.0.1:0")}
 	s.cmd.Stderr = os.Stderr
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	if err := s.cmd.Start(); err != nil {
@@ -171,7 +171,7 @@ func (s *server) cpu() time.Duration {
 	ticks := map[int]int64{}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, f := range stats {
-		b, err := os.ReadFile(f) //nolint:gosec // procfs
+		b, err := os.ReadFile(f)
 		if err != nil {
 			continue // ended meanwhile
 		}

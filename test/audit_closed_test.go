@@ -54,9 +54,9 @@ func rows(t *testing.T, su *pgx.Conn, tables ...string) (n int) {
 	return n
 }
 
-// interactions are one of each kind on a patient. ok is the answer when all is well, in an order in which each can follow the
+// oneOfEach gives one interaction of each kind on a patient. ok is the answer when all is well, in an order in which each can follow the
 // one before.
-func interactions(n *cordontest.Tenant, id string) []struct {
+func oneOfEach(n *cordontest.Tenant, id string) []struct {
 	what, method, path, body string
 	ok                       int
 } {
@@ -86,7 +86,7 @@ func TestNoAuditNoAnswer(t *testing.T) {
 	n := p.Tenant(t)
 	id := n.Do(t, http.MethodPost, "/Patient", ada).Want(t, http.StatusCreated).ID(t)
 	su := p.Superuser(t)
-	all := interactions(n, id)
+	all := oneOfEach(n, id)
 	do := func(method, path, body string) cordontest.Response {
 		if body == "" {
 			return n.Do(t, method, path, nil)

@@ -73,7 +73,6 @@ func (l *load) send(method, path, request string, body []byte) (int, http.Header
 
 // run loads until cut says so, or until nothing can be reached any more.
 func (l *load) run(t *testing.T, round int, cut <-chan struct{}) {
-	l.acked.Store(0)
 	var workers sync.WaitGroup
 	for range 2 {
 		workers.Go(func() {

@@ -62,6 +62,7 @@ func TestKilledUnderLoad(t *testing.T) {
 func (l *load) crash(t *testing.T, d *cordontest.Dev, dir string, round int, victim string, after int64) *cordontest.Dev {
 	t.Helper()
 	cut, done := make(chan struct{}), make(chan struct{})
+	l.acked.Store(0)
 	go func() { defer close(done); l.run(t, round, cut) }()
 	cordontest.Eventually(t, "writes are acknowledged", func() bool { return l.acked.Load() >= after })
 	began := time.Now()
@@ -77,16 +78,24 @@ func (l *load) crash(t *testing.T, d *cordontest.Dev, dir string, round int, vic
 			t.Errorf("cordon does not say that its Postgres is gone:\n%s", d.Out)
 		}
 	case "backend":
-		// Postgres drops all sessions and replays its log: Cordon lives through it.
+		// Postgres drops all sessions and replays its log: Cordon lives through it. From the first answer on, each is one.
+		su := d.Superuser(t)
 		var pid int
-		if err := d.Superuser(t).QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity WHERE usename = 'cordon_cell' LIMIT 1`).Scan(&pid); err != nil {
+		if err := su.QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity WHERE usename = 'cordon_cell' LIMIT 1`).Scan(&pid); err != nil {
 			t.Fatal(err)
 		}
 		kill(t, pid)
-		cordontest.Eventually(t, "an answer comes again", func() bool {
+		cordontest.Eventually(t, "all sessions are dropped", func() bool { return su.Ping(t.Context()) != nil })
+		read := func() bool {
 			status, _, _ := l.send(http.MethodGet, "/Patient?_count=1", "", nil)
 			return status == http.StatusOK
-		})
+		}
+		cordontest.Eventually(t, "an answer comes again", read)
+		for range 30 {
+			if !read() {
+				t.Error("after the first answer came another refusal")
+			}
+		}
 		close(cut)
 	}
 	<-done

@@ -22,7 +22,7 @@ type kept struct {
 	ids  map[string]string         // fullUrl → Type/id
 }
 
-func newStored() *kept {
+func newKept() *kept {
 	return &kept{sent: map[string]map[string]any{}, ids: map[string]string{}}
 }
 
@@ -140,6 +140,7 @@ func (s *kept) resolved(n *naive, ref string) string {
 	for _, r := range n.of[typ] {
 		for _, v := range n.values(r, naiveParams[typ]["identifier"]) {
 			if matchToken(v, q) {
+				s.ids[ref] = keyOf(r)
 				return keyOf(r)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -63,4 +64,13 @@ func rawWire(t testing.TB, p *cordontest.Platform, text string) cordontest.Respo
 	defer func() { _ = resp.Body.Close() }()
 	b, _ := io.ReadAll(resp.Body) // a cut answer is short, and judged by its status
 	return cordontest.Response{Status: resp.StatusCode, Header: resp.Header, Body: b}
+}
+
+func mustEncode(t testing.TB, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -103,7 +103,7 @@ func TestClientSecret(t *testing.T) {
 			t.Errorf("%s: %d %s", name, r.Status, r.Body)
 		}
 	}
-	p.Send(t, "GET", n.TokenURL+"?"+grant("client_id", n.ClientID, "client_secret", n.Secret).Encode(), nil, nil).Want(t, http.StatusMethodNotAllowed)
+	p.Send(t, "GET", n.TokenURL+"?"+grant("client_id", n.ClientID, "client_secret", n.Secret).Encode(), nil, nil).Want(t, http.StatusNotFound)
 	tokenBody(t, n, `{"grant_type":"client_credentials"}`, "Content-Type", "application/json").Want(t, http.StatusBadRequest)
 }
 

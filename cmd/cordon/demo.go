@@ -38,7 +38,7 @@ func runDemo(ctx context.Context, dir string, patients int) error {
 	}
 	path := filepath.Join(dir, "demo.json")
 	clients := map[string]*demoClient{}
-	if b, err := os.ReadFile(path); err == nil { //nolint:gosec // our own folder
+	if b, err := os.ReadFile(path); err == nil {
 		if err := json.Unmarshal(b, &clients); err != nil {
 			return fmt.Errorf("%s is damaged: %w", path, err)
 		}

@@ -91,11 +91,11 @@ func serve(ctx context.Context, cfg serveConfig) error {
 	if err != nil {
 		return err
 	}
-	public, err := net.Listen("tcp", cfg.Listen)
+	public, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return err
 	}
-	management, err := net.Listen("tcp", cfg.Management)
+	management, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Management)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func serve(ctx context.Context, cfg serveConfig) error {
 		return err
 	}
 	for name, file := range cfg.Operators {
-		b, err := os.ReadFile(file) //nolint:gosec // the operator's configuration
+		b, err := os.ReadFile(file)
 		if err != nil {
 			return fmt.Errorf("read the token of operator %s: %w", name, err)
 		}
@@ -126,7 +126,7 @@ func serve(ctx context.Context, cfg serveConfig) error {
 }
 
 func readKey(path string) (*ecdsa.PrivateKey, error) {
-	b, err := os.ReadFile(path) //nolint:gosec // the operator's configuration
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the ticket key: %w", err)
 	}

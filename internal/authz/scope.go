@@ -81,7 +81,7 @@ type Scopes []Scope
 // ParseScopes reads a space-separated list; duplicates fold.
 func ParseScopes(s string, knownType func(string) bool) (Scopes, error) {
 	var out Scopes
-	for _, f := range strings.Fields(s) {
+	for f := range strings.FieldsSeq(s) {
 		sc, err := ParseScope(f, knownType)
 		if err != nil {
 			return nil, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -49,7 +50,7 @@ func (c *Control) exportAudit(w http.ResponseWriter, r *http.Request) {
 	started := false
 	for ev, err := range merge(sources) {
 		if err != nil {
-			c.log.ErrorContext(ctx, "audit export failed", "error", err.Error())
+			c.log.ErrorContext(ctx, "audit export failed", slog.String("error", err.Error()))
 			if started {
 				panic(http.ErrAbortHandler) // half an export must not look like a whole one
 			}

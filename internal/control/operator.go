@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -87,7 +88,7 @@ func (c *Control) Operator(w http.ResponseWriter, r *http.Request, a rpc.Asserti
 
 func (c *Control) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if fault.Of(err).Kind == fault.Internal {
-		c.log.ErrorContext(r.Context(), "operator request failed", "error", err.Error())
+		c.log.ErrorContext(r.Context(), "operator request failed", slog.String("error", err.Error()))
 	}
 	outcome.Error(w, err)
 }

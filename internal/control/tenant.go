@@ -3,6 +3,7 @@ package control
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
@@ -72,6 +73,7 @@ func (c *Control) token(w http.ResponseWriter, r *http.Request) {
 	a := assertion(r.Context())
 	who := identity.Caller{Request: a.Request, Agent: audit.Agent{Address: a.Address, UserHash: audit.HashUserAgent(r.UserAgent())}}
 	if id, secret, ok := r.BasicAuth(); ok { // both parts are form-encoded: RFC 6749 §2.3.1
+		who.Basic = true
 		who.BasicID, _ = url.QueryUnescape(id)
 		who.BasicSecret, _ = url.QueryUnescape(secret)
 	}
@@ -84,7 +86,7 @@ func (c *Control) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil {
-		c.log.ErrorContext(r.Context(), "token request failed", "error", err.Error())
+		c.log.ErrorContext(r.Context(), "token request failed", slog.String("error", err.Error()))
 		outcome.Error(w, err)
 		return
 	}

@@ -38,7 +38,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // Postgres' own user must pass through; what is inside is closed
+	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return fmt.Errorf("make the folder: %w", err)
 	}
 	// Before anything is touched: a folder of another version may hold another Postgres, too.
@@ -46,12 +46,12 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	forget(dir)
-	public, err := listen(o.Listen)
+	public, err := listen(ctx, o.Listen)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = public.Close() }()
-	management, err := net.Listen("tcp", "127.0.0.1:0")
+	management, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -68,8 +68,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	return serve(ctx, dir, o, db, public, management)
 }
 
-func listen(at string) (net.Listener, error) {
-	l, err := net.Listen("tcp", at)
+func listen(ctx context.Context, at string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", at)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("the address %s is taken by another program: choose another with --listen", at)
 	}

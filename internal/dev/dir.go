@@ -78,7 +78,7 @@ func load(dir string) (*state, error) {
 
 func read(dir string) (*state, error) {
 	path := filepath.Join(dir, "secrets.json")
-	b, err := os.ReadFile(path) //nolint:gosec // the folder is the operator's choice
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the folder's secrets: %w", err)
 	}

@@ -33,8 +33,8 @@ func serial() *big.Int {
 
 // openAuthority reads the authority or makes it, also when it is about to expire.
 func openAuthority(dir string) (*authority, error) {
-	certPEM, err1 := os.ReadFile(filepath.Join(dir, "ca.pem"))    //nolint:gosec // the folder is the operator's choice
-	keyPEM, err2 := os.ReadFile(filepath.Join(dir, "ca-key.pem")) //nolint:gosec // as above
+	certPEM, err1 := os.ReadFile(filepath.Join(dir, "ca.pem"))
+	keyPEM, err2 := os.ReadFile(filepath.Join(dir, "ca-key.pem"))
 	if err1 == nil && err2 == nil {
 		if a, err := parseAuthority(certPEM, keyPEM); err == nil && time.Until(a.cert.NotAfter) > 30*24*time.Hour {
 			return a, nil
@@ -61,7 +61,7 @@ func openAuthority(dir string) (*authority, error) {
 	if err := writeFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})); err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(ca, 0o644); err != nil { //nolint:gosec // a certificate is public
+	if err := os.Chmod(ca, 0o644); err != nil {
 		return nil, err
 	}
 	cert, err := x509.ParseCertificate(der)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -149,18 +150,27 @@ func (e *Edge) route(ctx context.Context, w http.ResponseWriter, r *http.Request
 
 // host judges the Host header: the platform's own name, or a tenant's.
 func (e *Edge) host(hostport string) (slug string, own bool, err error) {
-	h := hostport
-	if name, _, err := net.SplitHostPort(hostport); err == nil {
-		h = name
-	}
-	h = strings.ToLower(strings.TrimSuffix(strings.Trim(h, "[]"), "."))
+	h := hostname(hostport)
 	if e.hosts[h] {
 		return "", true, nil
 	}
-	if label, ok := strings.CutSuffix(h, "."+e.cfg.Domain); ok && e.cfg.Domain != "" && !strings.Contains(label, ".") {
+	if label, ok := strings.CutSuffix(h, "."+e.cfg.Domain); ok && e.cfg.Domain != "" && label != "" && !strings.Contains(label, ".") {
 		return label, false, nil
 	}
 	return "", false, fault.Wrap(fault.Forbidden, authn.Reason("unknown host"), "this host is not served here")
+}
+
+// hostname is the name in host[:port], "" when there is more than that: what follows a name must be a port number, or a host
+// such as slug.domain:1.evil.example would read as ours.
+func hostname(hostport string) string {
+	h := hostport
+	if name, port, err := net.SplitHostPort(hostport); err == nil {
+		if _, err := strconv.ParseUint(port, 10, 16); port != "" && err != nil {
+			return ""
+		}
+		h = name
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(h, "[]"), "."))
 }
 
 // tenant finds a tenant that answers. One that is not provisioned yet is not there.

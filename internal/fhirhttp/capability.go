@@ -114,7 +114,7 @@ var resources = sync.OnceValue(func() []capResource {
 	}
 	for _, t := range fhir.ResourceTypes() {
 		s := search.For(t)
-		r := capResource{Type: t.Name, Versioning: "versioned-update", ReadHistory: true, UpdateCreate: true, ConditionalCreate: true,
+		r := capResource{Type: t.Name, Versioning: "versioned", ReadHistory: true, UpdateCreate: true, ConditionalCreate: true,
 			Interaction: []capCode{{"read"}, {"vread"}, {"update"}, {"delete"}, {"history-instance"}, {"create"}, {"search-type"}}, SearchRevInclude: reverse[t.Name]}
 		for _, code := range s.Codes {
 			p := s.ByCode[code]

@@ -11,11 +11,15 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/google/uuid"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/registry"
+	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
 // AssertionAlgorithms are what clients may sign with: RS384 and ES384 as SMART asks, and their common relatives. No symmetric
@@ -36,8 +40,8 @@ func badClient() *OAuthError {
 func (s *Server) authenticate(ctx context.Context, at Issuer, form url.Values, who Caller) (registry.Client, error) {
 	id, secret, assertion := form.Get("client_id"), form.Get("client_secret"), form.Get("client_assertion")
 	ways := 0
-	for _, w := range []string{secret, assertion, who.BasicID} {
-		if w != "" {
+	for _, given := range []bool{secret != "", assertion != "", who.Basic} {
+		if given {
 			ways++
 		}
 	}
@@ -50,13 +54,13 @@ func (s *Server) authenticate(ctx context.Context, at Issuer, form url.Values, w
 		}
 		return s.byAssertion(ctx, at, id, assertion)
 	}
-	if who.BasicID != "" {
+	if who.Basic {
 		if id != "" && id != who.BasicID {
 			return registry.Client{}, badClient()
 		}
 		id, secret = who.BasicID, who.BasicSecret
 	}
-	c, err := s.Registry.Client(ctx, at.Tenant, id)
+	c, err := s.client(ctx, at.Tenant, id)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return c, err
 	}
@@ -65,6 +69,15 @@ func (s *Server) authenticate(ctx context.Context, at Issuer, form url.Values, w
 		return registry.Client{}, badClient()
 	}
 	return c, nil
+}
+
+// client finds a client by the name that a caller gives. Ours are UUIDs: for anything else, NUL and broken UTF-8 among it, the
+// database is not asked.
+func (s *Server) client(ctx context.Context, t tenant.ID, id string) (registry.Client, error) {
+	if uuid.Validate(id) != nil {
+		return registry.Client{}, fault.New(fault.NotFound, "no such client")
+	}
+	return s.Registry.Client(ctx, t, id)
 }
 
 type assertionClaims struct {
@@ -100,7 +113,7 @@ func (s *Server) byAssertion(ctx context.Context, at Issuer, id, raw string) (re
 	if json.Unmarshal(sig.UnsafePayloadWithoutVerification(), &c) != nil || c.Subject == "" || c.Issuer != c.Subject || (id != "" && id != c.Subject) {
 		return none, badClient()
 	}
-	client, err := s.Registry.Client(ctx, at.Tenant, c.Subject)
+	client, err := s.client(ctx, at.Tenant, c.Subject)
 	if fault.Is(err, fault.NotFound) || (err == nil && client.Keys == nil) {
 		return none, badClient()
 	}
@@ -118,7 +131,7 @@ func (s *Server) byAssertion(ctx context.Context, at Issuer, id, raw string) (re
 	now := s.Now()
 	exp := time.Unix(c.Expires, 0)
 	if !ok || !c.Audience.has(at.TokenURL(), at.URL) || !now.Before(exp) || exp.After(now.Add(assertionLife+time.Minute)) ||
-		time.Unix(c.Before, 0).After(now.Add(time.Minute)) || c.ID == "" || len(c.ID) > 256 {
+		time.Unix(c.Before, 0).After(now.Add(time.Minute)) || !plainText(c.ID, 256) {
 		return none, badClient()
 	}
 	if err := s.Registry.UseAssertion(ctx, at.Tenant, client.ID, c.ID, exp); err != nil {
@@ -166,6 +179,11 @@ func checkKeys(set *jose.JSONWebKeySet) error {
 		}
 	}
 	return nil
+}
+
+// plainText reports whether s is one to most bytes of text without control characters: fit for a database and for a screen.
+func plainText(s string, most int) bool {
+	return s != "" && len(s) <= most && utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
 // cleanParam makes a caller's parameter name fit to be shown.

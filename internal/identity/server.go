@@ -18,6 +18,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/authn"
 	"github.com/cordon-ehr/cordon/internal/authz"
 	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/registry"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
@@ -47,7 +48,8 @@ func (i Issuer) TokenURL() string { return i.URL + "/oauth/token" }
 
 // Caller is what the token endpoint saw of who asks.
 type Caller struct {
-	BasicID, BasicSecret string // of the Authorization header, "" if none
+	Basic                bool   // the Authorization header has the scheme Basic
+	BasicID, BasicSecret string // of it; "" when they could not be read
 	Agent                audit.Agent
 	Request              string
 }
@@ -77,7 +79,7 @@ func oauth(status int, code, description string) *OAuthError {
 func (s *Server) Token(ctx context.Context, at Issuer, form url.Values, who Caller) (Token, error) {
 	for k, v := range form {
 		if len(v) > 1 {
-			return Token{}, oauth(400, "invalid_request", "a parameter is given twice: "+cleanParam(k)) // RFC 6749 §3.2
+			return Token{}, s.refuse(ctx, at, who, "", oauth(400, "invalid_request", "a parameter is given twice: "+cleanParam(k))) // RFC 6749 §3.2
 		}
 	}
 	if form.Get("grant_type") != "client_credentials" {
@@ -155,8 +157,8 @@ func (s *Server) Register(ctx context.Context, t tenant.ID, name, scope string, 
 	if err != nil {
 		return Registration{}, err
 	}
-	if name == "" || len(name) > 200 {
-		return Registration{}, fault.New(fault.Invalid, "a client has a name of at most 200 characters")
+	if !plainText(name, 200) {
+		return Registration{}, fault.New(fault.Invalid, "a client has a name of at most 200 bytes without control characters")
 	}
 	c := registry.Client{ID: uuid.NewString(), Name: name, Scopes: scopes.String(), Keys: set}
 	r := Registration{ClientID: c.ID}
@@ -169,7 +171,7 @@ func (s *Server) Register(ctx context.Context, t tenant.ID, name, scope string, 
 	}
 	e := audit.New(audit.Event{Tenant: t, Type: "client", Subtype: "register", Action: audit.Create, Outcome: audit.Success,
 		Agent: audit.Agent{Kind: "operator", ID: operator}, Source: audit.Source{Role: "control"},
-		Entity: audit.Entity{Type: "client"}, OutcomeDesc: c.ID, Decision: audit.Decision{Allow: true, Policy: "operator/1", Reason: scopes.String()}})
+		Entity: audit.Entity{Type: "client", ID: phi.Text(c.ID)}, Decision: audit.Decision{Allow: true, Policy: "operator/1", Reason: scopes.String()}})
 	return r, s.Registry.AddClient(ctx, t, c, e)
 }
 

@@ -34,7 +34,7 @@ var checkPlace = seal.Place{Tenant: tenant.ID{}, Table: "kms-check"}
 
 // OpenFileKMS opens the file, or makes it when it is not there. passphrase "" means that the file itself holds the key.
 func OpenFileKMS(path, passphrase string) (*FileKMS, error) {
-	b, err := os.ReadFile(path) //nolint:gosec // the path is the operator's configuration
+	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return createFileKMS(path, passphrase)
 	}
@@ -94,7 +94,7 @@ func createFileKMS(path, passphrase string) (*FileKMS, error) {
 func writeKey(path string, b []byte) error {
 	tmp := path + ".new"
 	_ = os.Remove(tmp)
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // as above
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("make the key file: %w", err)
 	}

@@ -2,13 +2,11 @@ package keyring
 
 import (
 	"context"
-	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"embed"
 	"fmt"
 	"io/fs"
-	"math/big"
 
 	"github.com/jackc/pgx/v5"
 
@@ -148,13 +146,9 @@ WHERE s.tenant = $1 AND s.kind = ANY($2) ORDER BY s.kind, s.ver`, []any{t.Bytes(
 func SigningKey(s seal.Secret) (*ecdsa.PrivateKey, error) {
 	for i := range 8 {
 		d := s.Derive(fmt.Sprintf("cordon/sign/v1/%d", i))
-		k, err := ecdh.P256().NewPrivateKey(d.Reveal())
-		if err != nil {
-			continue
+		if k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), d.Reveal()); err == nil {
+			return k, nil
 		}
-		pub := k.PublicKey().Bytes() // 0x04 | X | Y
-		return &ecdsa.PrivateKey{D: new(big.Int).SetBytes(d.Reveal()), PublicKey: ecdsa.PublicKey{Curve: elliptic.P256(),
-			X: new(big.Int).SetBytes(pub[1:33]), Y: new(big.Int).SetBytes(pub[33:65])}}, nil
 	}
 	return nil, fault.New(fault.Internal, "no signing key")
 }

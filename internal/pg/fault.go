@@ -86,8 +86,12 @@ func Constraint(err error) string {
 	return ""
 }
 
-// Lost reports whether err means that the connection died: nothing is known of what it was doing.
+// Lost reports whether err means that the connection died: nothing is known of what it was doing. A server that stops, or
+// throws everyone out because one of its processes crashed, says so first (57P01, 57P02).
 func Lost(err error) bool {
+	if s, ok := errors.AsType[State](err); ok {
+		return s.Code == "57P01" || s.Code == "57P02"
+	}
 	var ne net.Error
 	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &ne) ||
 		pgconn.SafeToRetry(err)

@@ -42,7 +42,17 @@ func Open(ctx context.Context, dsn string, max int32) (*Pool, error) {
 func (p *Pool) Close() { p.p.Close() }
 
 // Ping asks the database for a sign of life.
-func (p *Pool) Ping(ctx context.Context) error { return Fault(p.p.Ping(ctx)) }
+func (p *Pool) Ping(ctx context.Context) error { return p.fault(ctx, p.p.Ping(ctx)) }
+
+// fault is Fault. Where one connection died by itself, the idle ones died with it, as when Postgres restarts: they are thrown
+// away, so that not every request after has to find one dead.
+func (p *Pool) fault(ctx context.Context, err error) error {
+	f := Fault(err)
+	if f != nil && ctx.Err() == nil && Lost(f) {
+		p.p.Reset()
+	}
+	return f
+}
 
 // Pipeline sends every queued statement in one round trip with one Sync: PostgreSQL runs them as one implicit transaction,
 // all or nothing. Results go to the callbacks given when queueing. When it returns nil, the transaction is committed.
@@ -50,30 +60,30 @@ func (p *Pool) Ping(ctx context.Context) error { return Fault(p.p.Ping(ctx)) }
 // When the server ended our connection before it answered anything, nothing of the pipeline was committed unless the
 // commit itself was under way: only reads are tried again (see placement).
 func (p *Pool) Pipeline(ctx context.Context, b *pgx.Batch) error {
-	return Fault(p.p.SendBatch(ctx, b).Close())
+	return p.fault(ctx, p.p.SendBatch(ctx, b).Close())
 }
 
 // Tx runs fn in an explicit transaction (READ COMMITTED) and commits when fn returns nil.
 func (p *Pool) Tx(ctx context.Context, fn func(pgx.Tx) error) error {
-	return Fault(pgx.BeginFunc(ctx, p.p, fn))
+	return p.fault(ctx, pgx.BeginFunc(ctx, p.p, fn))
 }
 
 // Exec runs one statement in its own transaction.
 func (p *Pool) Exec(ctx context.Context, sql string, args ...any) (int64, error) {
 	tag, err := p.p.Exec(ctx, sql, args...)
-	return tag.RowsAffected(), Fault(err)
+	return tag.RowsAffected(), p.fault(ctx, err)
 }
 
 // Row runs a query of exactly one row; none is a NotFound fault.
 func (p *Pool) Row(ctx context.Context, sql string, args []any, into ...any) error {
-	return Fault(p.p.QueryRow(ctx, sql, args...).Scan(into...))
+	return p.fault(ctx, p.p.QueryRow(ctx, sql, args...).Scan(into...))
 }
 
 // Rows runs a query and calls each for every row; each scans with rows.Scan.
 func (p *Pool) Rows(ctx context.Context, sql string, args []any, each func(pgx.Rows) error) error {
 	rows, err := p.p.Query(ctx, sql, args...)
 	if err != nil {
-		return Fault(err)
+		return p.fault(ctx, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -81,5 +91,5 @@ func (p *Pool) Rows(ctx context.Context, sql string, args []any, each func(pgx.R
 			return Fault(err)
 		}
 	}
-	return Fault(rows.Err())
+	return p.fault(ctx, rows.Err())
 }

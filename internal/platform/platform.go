@@ -18,6 +18,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/cell"
 	"github.com/cordon-ehr/cordon/internal/control"
 	"github.com/cordon-ehr/cordon/internal/edge"
+	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/keys"
@@ -170,7 +171,7 @@ func (p *Platform) management() http.Handler {
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 		defer cancel()
 		if role, err := p.notReady(ctx); err != nil {
-			http.Error(w, "not ready: "+role, http.StatusServiceUnavailable)
+			http.Error(w, "not ready: "+role+": "+fault.Of(err).Text, http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = w.Write([]byte("ready\n"))

@@ -27,7 +27,7 @@ func (s *Service) chains(ctx context.Context, c *Caller, read run, q *search.Que
 			continue
 		}
 		target := fhir.ResourceType(t.Type)
-		if err := s.allow(ctx, c, doSearch, target); err != nil {
+		if err := s.allow(ctx, c, doSearch, target, ""); err != nil {
 			return nil, err
 		}
 		inner := &search.Query{Type: target, Set: search.For(target), Terms: []search.Term{*t.Chain}}

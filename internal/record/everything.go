@@ -29,7 +29,7 @@ const everythingPage = 1000
 // of each patient in a portion is durable before emit is called with it. Types that the caller may not read are left out.
 // Faults: NotFound, Gone, Forbidden.
 func (s *Service) Everything(ctx context.Context, c *Caller, id string, emit func([]Resource) error) error {
-	if err := s.allow(ctx, c, doEverything, patientType); err != nil {
+	if err := s.allow(ctx, c, doEverything, patientType, id); err != nil {
 		return err
 	}
 	pat, _ := c.rid(patientType, id)

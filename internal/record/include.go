@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -176,16 +177,7 @@ func includable(q *search.Query, typ int16) bool {
 		if in.Target == t.Name {
 			return true
 		}
-		if in.Target == "" && (len(in.Param.Targets) == 0 || contains(in.Param.Targets, t.Name) || contains(in.Param.Targets, "Resource")) {
-			return true
-		}
-	}
-	return false
-}
-
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
+		if in.Target == "" && (len(in.Param.Targets) == 0 || slices.Contains(in.Param.Targets, t.Name) || slices.Contains(in.Param.Targets, "Resource")) {
 			return true
 		}
 	}

@@ -37,7 +37,7 @@ func one(b *placement.Batch, into *stored, found *bool, sql string, args ...any)
 
 // Read gives the current version (FHIR R4 http.html#read). Faults: NotFound, Gone, Forbidden.
 func (s *Service) Read(ctx context.Context, c *Caller, t *fhir.Type, id string) (Resource, error) {
-	if err := s.allow(ctx, c, doRead, t); err != nil {
+	if err := s.allow(ctx, c, doRead, t, id); err != nil {
 		return Resource{}, err
 	}
 	return s.get(ctx, c, doRead, t, id, readSQL)
@@ -45,7 +45,7 @@ func (s *Service) Read(ctx context.Context, c *Caller, t *fhir.Type, id string) 
 
 // Vread gives one version (FHIR R4 http.html#vread). Faults as Read.
 func (s *Service) Vread(ctx context.Context, c *Caller, t *fhir.Type, id string, version int64) (Resource, error) {
-	if err := s.allow(ctx, c, doVread, t); err != nil {
+	if err := s.allow(ctx, c, doVread, t, id); err != nil {
 		return Resource{}, err
 	}
 	if version < 1 || version > 1<<31-1 {
@@ -86,7 +86,7 @@ func (s *Service) get(ctx context.Context, c *Caller, what action, t *fhir.Type,
 // History gives versions older than before (0 = from the newest), newest first, at most count, and whether there are more
 // (FHIR R4 http.html#history). Deletions are among them.
 func (s *Service) History(ctx context.Context, c *Caller, t *fhir.Type, id string, before int64, count int) ([]Resource, bool, error) {
-	if err := s.allow(ctx, c, doHistory, t); err != nil {
+	if err := s.allow(ctx, c, doHistory, t, id); err != nil {
 		return nil, false, err
 	}
 	rid, check := c.rid(t, id)

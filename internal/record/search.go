@@ -31,7 +31,7 @@ func (s *Service) reading(c *Caller) run {
 // Search answers a query on one type (FHIR R4 search.html). Pages are full while there is more; every match was opened and
 // judged. Faults: Invalid (cursor), Forbidden, Unprocessable (too costly).
 func (s *Service) Search(ctx context.Context, c *Caller, q *search.Query) (Page, error) {
-	if err := s.allow(ctx, c, doSearch, q.Type); err != nil {
+	if err := s.allow(ctx, c, doSearch, q.Type, ""); err != nil {
 		return Page{}, err
 	}
 	read := s.reading(c)

@@ -54,15 +54,15 @@ type Resource struct {
 	patients []string // ids of the patients in whose compartments it is
 }
 
-// allow asks authorization; it records a refusal and gives the fault for it.
-func (s *Service) allow(ctx context.Context, c *Caller, what action, typ *fhir.Type) error {
+// allow asks authorization; id is "" where the interaction has none. It records a refusal and gives the fault for it.
+func (s *Service) allow(ctx context.Context, c *Caller, what action, typ *fhir.Type, id string) error {
 	d := c.Scope.Principal().Scopes.Decide(what.permission, typ.Name)
 	if d.Allow {
 		return nil
 	}
 	e := c.event(s.site, what)
 	e.Outcome, e.OutcomeDesc = audit.MinorFailure, "denied"
-	e.Entity.Type = typ.Name
+	e.Entity.Type, e.Entity.ID = typ.Name, phi.Text(id)
 	e.Decision = audit.Decision{Policy: d.Policy, Reason: d.Reason}
 	if err := s.record(ctx, c, []audit.Event{e}); err != nil {
 		return err

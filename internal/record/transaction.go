@@ -99,7 +99,7 @@ func (t *transaction) plan(ctx context.Context) error {
 		what := map[string]action{"POST": doCreate, "PUT": doUpdate, "DELETE": doDelete}[e.Method]
 		if k := e.Method + e.Type.Name; !asked[k] {
 			asked[k] = true
-			if err := t.s.allow(ctx, t.c, what, e.Type); err != nil {
+			if err := t.s.allow(ctx, t.c, what, e.Type, e.ID); err != nil {
 				return err
 			}
 		}

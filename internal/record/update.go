@@ -14,7 +14,7 @@ const attempts = 8
 // Update stores a new version under an id, or the first one (FHIR R4 http.html#update, update as create). ifMatch, when not 0,
 // is the version that must be current: else Precondition. created tells whether no version was current before.
 func (s *Service) Update(ctx context.Context, c *Caller, t *fhir.Type, id string, root fhir.Value, ifMatch int64) (r Resource, created bool, err error) {
-	if err := s.allow(ctx, c, doUpdate, t); err != nil {
+	if err := s.allow(ctx, c, doUpdate, t, id); err != nil {
 		return r, false, err
 	}
 	if got := root.Get("id"); got.Kind() != fhir.String || got.Str() != id {
@@ -35,7 +35,7 @@ func (s *Service) Update(ctx context.Context, c *Caller, t *fhir.Type, id string
 // Delete makes the resource gone (FHIR R4 http.html#delete). Deleting what is not there, or gone already, is no error and makes
 // no version; so the answer for another tenant's id is that for nobody's.
 func (s *Service) Delete(ctx context.Context, c *Caller, t *fhir.Type, id string, ifMatch int64) (r Resource, deleted bool, err error) {
-	if err := s.allow(ctx, c, doDelete, t); err != nil {
+	if err := s.allow(ctx, c, doDelete, t, id); err != nil {
 		return r, false, err
 	}
 	err = s.replace(ctx, c, t, id, ifMatch, func(ch *change) error {

@@ -229,7 +229,7 @@ func (c *chart) assessment(v *visit) string {
 	}
 	for _, r := range v.results {
 		if r.name == "HbA1c" && r.value >= 6.5 {
-			a.WriteString(fmt.Sprintf(", HbA1c %.1f%%", r.value))
+			fmt.Fprintf(&a, ", HbA1c %.1f%%", r.value)
 		}
 	}
 	return a.String() + "."

@@ -1,6 +1,10 @@
 package tenant
 
-import "github.com/cordon-ehr/cordon/internal/fault"
+import (
+	"slices"
+
+	"github.com/cordon-ehr/cordon/internal/fault"
+)
 
 // State is where a tenant is in its life.
 //
@@ -37,10 +41,8 @@ func Transition(from, to State) error {
 	if from == to {
 		return nil
 	}
-	for _, s := range next[from] {
-		if s == to {
-			return nil
-		}
+	if slices.Contains(next[from], to) {
+		return nil
 	}
 	return fault.New(fault.Conflict, "a tenant that is %s cannot become %s", from, to)
 }
