@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -203,15 +204,19 @@ func atRest(t *testing.T, p *cordontest.Platform, needles map[string][]byte) map
 	}
 	for _, root := range []string{p.Dir, data} {
 		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // a temporary of Postgres that vanished while we look
+			}
 			if err != nil || !e.Type().IsRegular() || (root == p.Dir && strings.HasPrefix(path, data+"/")) {
-				return nil // what vanishes while we look is a temporary of Postgres
+				return err
 			}
 			b, err := os.ReadFile(path)
-			if err == nil {
-				total += len(b)
-				note(strings.TrimPrefix(path, root), b)
+			total += len(b)
+			note(strings.TrimPrefix(path, root), b)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
 			}
-			return nil
+			return err
 		})
 		if err != nil {
 			t.Fatal(err)

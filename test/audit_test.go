@@ -36,6 +36,14 @@ func under(events []map[string]any, request string) (out []map[string]any) {
 	return out
 }
 
+// first gives the first event, or none.
+func first(events []map[string]any) map[string]any {
+	if len(events) == 0 {
+		return nil
+	}
+	return events[0]
+}
+
 // part reads agent, entity, source or decision.
 func part(e map[string]any, name string) map[string]any {
 	m, _ := e[name].(map[string]any)
@@ -97,16 +105,16 @@ func TestEventOfEachInteraction(t *testing.T) {
 	}
 	for what, want := range map[string][3]any{"read": {"Patient/" + id, 1.0, nil}, "vread": {"Patient/" + id, 1.0, nil}, "update": {"Patient/" + id, 2.0, 1.0},
 		"delete": {"Patient/" + id, 3.0, 2.0}, "read of nothing": {"Patient/no-such-id", nil, nil}} {
-		e := part(under(events, request[what])[0], "entity")
+		e := part(first(under(events, request[what])), "entity")
 		if e["reference"] != want[0] || e["version"] != want[1] || e["previous_version"] != want[2] {
 			t.Errorf("%s: entity %v, want %v", what, e, want)
 		}
 	}
-	made := part(under(events, request["create"])[0], "entity")
+	made := part(first(under(events, request["create"])), "entity")
 	if made["type"] != "Observation" || made["version"] != 1.0 || made["previous_version"] != nil {
 		t.Errorf("create: entity %v", made)
 	}
-	refs, _ := under(events, request["transaction"])[0]["resources"].([]any)
+	refs, _ := first(under(events, request["transaction"]))["resources"].([]any)
 	if len(refs) != 1 || !strings.HasPrefix(refs[0].(string), "Observation/") || !strings.HasSuffix(refs[0].(string), "/_history/1") {
 		t.Errorf("transaction: resources %v", refs)
 	}
@@ -193,7 +201,7 @@ func TestOneEventPerPatientOfASet(t *testing.T) {
 		}
 	}
 	none := under(events, history)
-	if raw, _ := base64.StdEncoding.DecodeString(fmt.Sprint(none[0]["query"])); len(none) != 1 || none[0]["patient"] != nil || string(raw) != "name=Babbag%C3%A9+%26+s%C3%B6hne" {
+	if raw, _ := base64.StdEncoding.DecodeString(fmt.Sprint(first(none)["query"])); len(none) != 1 || first(none)["patient"] != nil || string(raw) != "name=Babbag%C3%A9+%26+s%C3%B6hne" {
 		t.Errorf("a search that finds nothing: %v, query %q", none, raw)
 	}
 }
@@ -274,10 +282,10 @@ func TestPlatformOperationsAreRecorded(t *testing.T) {
 	p.Operator(t, http.MethodPost, "/tenants/"+n.Slug+"/suspend", nil).Want(t, http.StatusOK)
 	n.Do(t, http.MethodGet, "/Patient", nil).Want(t, http.StatusForbidden)
 	p.Operator(t, http.MethodPost, "/tenants/"+n.Slug+"/resume", nil).Want(t, http.StatusOK)
-	first := n.Events(t)
+	before := n.Events(t)
 	second := n.Events(t)
-	if len(second) <= len(first) {
-		t.Errorf("reading the log is no event: %d, then %d", len(first), len(second))
+	if len(second) <= len(before) {
+		t.Errorf("reading the log is no event: %d, then %d", len(before), len(second))
 	}
 	for _, want := range []struct {
 		typ, subtype, kind, id string
@@ -296,6 +304,9 @@ func TestPlatformOperationsAreRecorded(t *testing.T) {
 		}
 		for _, e := range got {
 			agent := part(e, "agent")
+			if want.subtype != "lease-audit" && want.subtype != "lease-chart" && (e["request_id"] == nil || agent["address"] != "127.0.0.1") {
+				t.Errorf("%s %s does not say from where and under which request: %v", want.typ, want.subtype, e)
+			}
 			if id, _ := agent["id"].(string); agent["kind"] != want.kind || id != want.id || e["tenant_id"] != n.ID || e["outcome"] == nil || part(e, "source")["role"] == nil {
 				t.Errorf("%s %s: %v", want.typ, want.subtype, e)
 			}
@@ -304,7 +315,7 @@ func TestPlatformOperationsAreRecorded(t *testing.T) {
 	if e := of(second, "client", "register"); len(e) == 1 && strings.Contains(fmt.Sprint(e[0]), n.Secret) {
 		t.Error("the event of a registration holds the secret")
 	}
-	if issued, used := part(of(second, "token", "issue")[0], "agent")["jti"], part(of(second, "rest", "search-type")[0], "agent")["jti"]; issued != used || issued == nil {
+	if issued, used := part(first(of(second, "token", "issue")), "agent")["jti"], part(first(of(second, "rest", "search-type")), "agent")["jti"]; issued != used || issued == nil {
 		t.Errorf("token %v was issued, token %v was used", issued, used)
 	}
 	if !slices.IsSortedFunc(second, func(a, b map[string]any) int {

@@ -3,9 +3,12 @@ package test
 import (
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -154,4 +157,35 @@ func snapshot(t *testing.T, p *cordontest.Platform) string {
 	lines := strings.Split(out.String(), "\n")
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
+}
+
+// TestKilledWhileStarting kills the very first start of a folder again and again, each time a little later. The start that is let
+// live finds everything made, whole and closed.
+func TestKilledWhileStarting(t *testing.T) {
+	t.Parallel()
+	dir := cordontest.DevDir(t)
+	exists := func(name string) bool { _, err := os.Stat(filepath.Join(dir, name)); return err == nil }
+	for i := range 12 {
+		d := cordontest.Launch(t, dir, nil)
+		if i > 1 { // the first two are killed in initdb; after it there is little left to do
+			cordontest.Eventually(t, "the database is made", func() bool { return exists("pg/PG_VERSION") })
+			cordontest.Eventually(t, "Postgres runs", func() bool { return exists("pg/postmaster.pid") })
+		}
+		<-time.After(time.Duration(1+i*i*2) * time.Millisecond) // not to wait for something: a moment to be killed at
+		d.Kill()
+	}
+	d := cordontest.StartDev(t, dir)
+	su := d.Superuser(t)
+	for what, sql := range map[string]string{
+		"databases open to everyone": `SELECT count(*) FROM pg_database WHERE datallowconn AND has_database_privilege('public', oid, 'CONNECT')`,
+		"roles that are missing":     `SELECT 4 - count(*) FROM pg_roles WHERE rolname IN ('cordon_owner', 'cordon_cell', 'cordon_control', 'cordon_keys')`,
+		"settings that are missing":  `SELECT 9 - cardinality(setconfig) FROM pg_db_role_setting WHERE setrole = 'cordon_cell'::regrole`,
+	} {
+		var n int
+		if err := su.QueryRow(t.Context(), sql).Scan(&n); err != nil || n != 0 {
+			t.Errorf("%s: %d %v", what, n, err)
+		}
+	}
+	n := d.Tenant(t)
+	n.Do(t, http.MethodPost, "/Patient", ada).Want(t, http.StatusCreated)
 }

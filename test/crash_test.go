@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -245,5 +246,43 @@ func checkRows(t *testing.T, p *cordontest.Platform) {
 		if n != 0 {
 			t.Errorf("%s: %d", what, n)
 		}
+	}
+}
+
+// TestSessionsDropped ends every session of the platform's roles, as a restart of a database or a failover does. Reads do not
+// notice; of writes, about which nothing is known then, at most one is refused.
+func TestSessionsDropped(t *testing.T) {
+	t.Parallel()
+	p := cordontest.Own(t)
+	n := p.Tenant(t)
+	id := n.Do(t, http.MethodPost, "/Patient", ada).Want(t, http.StatusCreated).ID(t)
+	su := p.Superuser(t)
+	drop := func() {
+		t.Helper()
+		var crowd sync.WaitGroup // so that there are many sessions to lose
+		for range 12 {
+			crowd.Go(func() { n.Do(t, http.MethodGet, "/Patient/"+id, nil) })
+		}
+		crowd.Wait()
+		var dropped int
+		if err := su.QueryRow(t.Context(), `SELECT count(*) FROM (SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename LIKE 'cordon\_c%') x`).Scan(&dropped); err != nil || dropped < 2 {
+			t.Fatalf("%d sessions dropped: %v", dropped, err)
+		}
+	}
+	drop()
+	for range 10 {
+		n.Do(t, http.MethodGet, "/Patient/"+id, nil).Want(t, http.StatusOK)
+	}
+	drop()
+	refused := 0
+	for range 10 {
+		if r := n.Do(t, http.MethodPost, "/Patient", ada); r.Status == http.StatusServiceUnavailable {
+			refused++
+		} else {
+			r.Want(t, http.StatusCreated)
+		}
+	}
+	if refused > 1 {
+		t.Errorf("%d writes were refused", refused)
 	}
 }

@@ -18,7 +18,7 @@ var naiveCases = []string{
 	"0 Patient?phone=j@example.org", "Patient?telecom=555-0101", "Patient?phone:missing=true", "Patient?email:missing=false", "Encounter?class=AMB", "Encounter?class=|AMB",
 	"Encounter?class=http://terminology.hl7.org/CodeSystem/v3-ActCode|AMB", "Encounter?type=162673000,390906007", "PractitionerRole?role=doctor&specialty:not=419772000",
 	"Patient?_tag=urn:tag|vip", "Patient?_tag=vip", "Patient?_security=R", "Patient?_profile=http://example.org/p", "0 Patient?_profile=http://example.org", "Patient?_profile:missing=true",
-	"Group?actual=true", "Appointment?part-status=tentative", "DocumentReference?contenttype:missing=false", "AllergyIntolerance?category=medication&criticality=low",
+	"Bundle?type=collection&identifier=urn:b|1", "Group?actual=true", "Appointment?part-status=tentative", "DocumentReference?contenttype:missing=false", "AllergyIntolerance?category=medication&criticality=low",
 	// string
 	"Patient?name=müll", "Patient?name=MULLER", "Patient?family=muller", "Patient?family=Müller-L", "Patient?name=jos%C3%A9", "Patient?name=jose", "Patient?given=maria", "Patient?given=CAGRI",
 	"0 Patient?given=muller", "Patient?name=Pepe%20the%20great", "Patient?name=pepe%20%20the", "Patient?family:exact=MULLER", "0 Patient?family:exact=Muller", "0 Patient?family:exact=MULL",

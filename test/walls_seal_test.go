@@ -73,7 +73,7 @@ func TestMovedCiphertextDoesNotOpen(t *testing.T) {
 	move(copyBody, na, from, 1, nb, to, 1)
 	closed("another tenant", b, "/Patient/"+id)
 
-	// The whole row, under the neighbour's number: found by the neighbour under no id of its own, and sealed to its old tenant.
+	// Under a blind id that is of none of the neighbour's ids, nobody can ask for it.
 	move(`UPDATE version SET (rid, body) = (SELECT rid + 1, body FROM version WHERE tenant = $1 AND rid = $2) WHERE tenant = $3 AND rid = $4`, na, from, nb, to)
 	b.Do(t, http.MethodGet, "/Patient/"+id, nil).Want(t, http.StatusNotFound)
 

@@ -49,6 +49,12 @@ type Agent struct {
 	UserHash string `json:"user_agent_hash,omitempty"`
 }
 
+// By is who acts, and under which request: what all events of one request share.
+type By struct {
+	Agent   Agent
+	Request string
+}
+
 // Source is which part of the platform observed it.
 type Source struct {
 	Role string `json:"role"`

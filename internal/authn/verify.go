@@ -42,12 +42,18 @@ type Claims struct {
 type Verifier struct {
 	table *routes.Table
 	now   func() time.Time
-	seen  *otter.Cache[[32]byte, Principal]
+	seen  *otter.Cache[[32]byte, verified]
+}
+
+// verified is what is remembered of a good token.
+type verified struct {
+	Principal
+	kid string // of the key that signed it
 }
 
 // NewVerifier makes a verifier over the table.
 func NewVerifier(table *routes.Table, now func() time.Time) *Verifier {
-	return &Verifier{table: table, now: now, seen: otter.Must(&otter.Options[[32]byte, Principal]{MaximumSize: 50_000})}
+	return &Verifier{table: table, now: now, seen: otter.Must(&otter.Options[[32]byte, verified]{MaximumSize: 50_000})}
 }
 
 // refused is the one public answer to every bad token: which check failed is for the audit event only.
@@ -98,39 +104,44 @@ func (v *Verifier) Verify(_ context.Context, raw string, at *routes.Route) (Prin
 		v.seen.Invalidate(sum)
 		return Principal{}, refused("expired")
 	}
-	return p, nil
+	if at.Keys[p.kid] == nil { // withdrawn since
+		v.seen.Invalidate(sum)
+		return Principal{}, refused("unknown key id")
+	}
+	return p.Principal, nil
 }
 
 // check verifies raw against the tenant that it claims, so that a good token at the wrong tenant can be told from a forged
 // one; Verify compares the tenants.
-func (v *Verifier) check(raw string, at *routes.Route) (Principal, error) {
+func (v *Verifier) check(raw string, at *routes.Route) (verified, error) {
 	sig, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil || len(sig.Signatures) != 1 {
-		return Principal{}, refused("not a token of ours")
+		return verified{}, refused("not a token of ours")
 	}
 	h := sig.Signatures[0].Protected
 	if typ, _ := h.ExtraHeaders[jose.HeaderType].(string); typ != TokenType {
-		return Principal{}, refused("wrong type of token")
+		return verified{}, refused("wrong type of token")
 	}
 	route := at
 	if id, err := claimedTenant(sig.UnsafePayloadWithoutVerification()); err != nil {
-		return Principal{}, err
+		return verified{}, err
 	} else if id != at.Tenant.ID {
 		other, ok := v.table.ByID(id)
 		if !ok {
-			return Principal{}, refused("unknown tenant")
+			return verified{}, refused("unknown tenant")
 		}
 		route = other
 	}
 	key, ok := route.Keys[h.KeyID]
 	if !ok {
-		return Principal{}, refused("unknown key id")
+		return verified{}, refused("unknown key id")
 	}
 	payload, err := sig.Verify(key)
 	if err != nil {
-		return Principal{}, refused("bad signature")
+		return verified{}, refused("bad signature")
 	}
-	return v.principal(payload, route)
+	p, err := v.principal(payload, route)
+	return verified{p, h.KeyID}, err
 }
 
 func claimedTenant(payload []byte) (tenant.ID, error) {

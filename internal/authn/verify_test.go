@@ -167,6 +167,11 @@ func TestVerifyRemembers(t *testing.T) {
 	if _, err := h.verifier.Verify(t.Context(), fresh, &h.routes[0]); !fault.Is(err, fault.Forbidden) { // never seen at home
 		t.Errorf("at the other tenant first: %v", err)
 	}
+	withdrawn := h.routes[0]
+	withdrawn.Keys = nil
+	if _, err := h.verifier.Verify(t.Context(), raw, &withdrawn); !fault.Is(err, fault.Unauthenticated) || authn.ReasonOf(err) != "unknown key id" {
+		t.Errorf("after its key was withdrawn: %v", err)
+	}
 	h.now = h.now.Add(5*time.Minute - time.Second)
 	if _, err := h.verifier.Verify(t.Context(), raw, &h.routes[0]); err != nil {
 		t.Errorf("in its last second: %v", err)

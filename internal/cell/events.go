@@ -19,15 +19,15 @@ const eventsPage = 1000
 
 // Events streams a tenant's chart events, opened, against control's ticket for that tenant. The lease behind it holds the
 // audit key and no other, so that whoever reads the log reads no chart.
-func (c *Cell) Events(ctx context.Context, t tenant.ID, ticket, operator string) rpc.Events {
+func (c *Cell) Events(ctx context.Context, t tenant.ID, ticket string, by audit.By) rpc.Events {
 	return func(yield func(rpc.Event, error) bool) {
-		if err := c.events(ctx, t, ticket, operator, func(e rpc.Event) bool { return yield(e, nil) }); err != nil {
+		if err := c.events(ctx, t, ticket, by, func(e rpc.Event) bool { return yield(e, nil) }); err != nil {
 			yield(rpc.Event{}, err)
 		}
 	}
 }
 
-func (c *Cell) events(ctx context.Context, t tenant.ID, ticket, operator string, yield func(rpc.Event) bool) error {
+func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.By, yield func(rpc.Event) bool) error {
 	route, ok := c.table.ByID(t)
 	if !ok {
 		return fault.New(fault.NotFound, "no such tenant")
@@ -40,11 +40,11 @@ func (c *Cell) events(ctx context.Context, t tenant.ID, ticket, operator string,
 	if err != nil {
 		return err
 	}
-	scope, err := placement.MintAudit(authn.Principal{Tenant: t, Kind: authn.Operator, Subject: operator}, route)
+	scope, err := placement.MintAudit(authn.Principal{Tenant: t, Kind: authn.Operator, Subject: by.Agent.ID}, route)
 	if err != nil {
 		return err
 	}
-	if err := c.recordReading(ctx, scope, ring, operator); err != nil {
+	if err := c.recordReading(ctx, scope, ring, by); err != nil {
 		return err
 	}
 	after := uuid.Nil
@@ -70,9 +70,9 @@ func (c *Cell) events(ctx context.Context, t tenant.ID, ticket, operator string,
 }
 
 // recordReading makes the reading of the log an event of the log, before the first event leaves.
-func (c *Cell) recordReading(ctx context.Context, scope placement.Scope, ring *lease.Ring, operator string) error {
+func (c *Cell) recordReading(ctx context.Context, scope placement.Scope, ring *lease.Ring, by audit.By) error {
 	e := audit.New(audit.Event{Tenant: scope.Tenant(), Type: "audit", Subtype: "export", Action: audit.Read, Outcome: audit.Success,
-		Agent: audit.Agent{Kind: "operator", ID: operator}, Source: audit.Source{Role: "cell", Site: c.cfg.Name},
+		Agent: by.Agent, Source: audit.Source{Role: "cell", Site: c.cfg.Name}, Request: by.Request,
 		Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
 	return c.flusher.Record(ctx, scope, []audit.Row{audit.Seal(e, ring.Events, 0)})
 }

@@ -41,7 +41,7 @@ type Broker interface {
 type Cell interface {
 	provision.Cell
 	// Events streams a tenant's chart events, against a ticket for that tenant.
-	Events(ctx context.Context, t tenant.ID, ticket, operator string) rpc.Events
+	Events(ctx context.Context, t tenant.ID, ticket string, by audit.By) rpc.Events
 }
 
 // Control serves tenants' pages and the operators' API. It is safe for concurrent use.
@@ -107,7 +107,7 @@ func (c *Control) SetOperator(ctx context.Context, name, token string) error {
 }
 
 // change moves a tenant to a state and waits until edge and cell know.
-func (c *Control) change(ctx context.Context, slug tenant.Slug, to tenant.State, operator string) (registry.Entry, error) {
+func (c *Control) change(ctx context.Context, slug tenant.Slug, to tenant.State, by audit.By) (registry.Entry, error) {
 	e, err := c.registry.BySlug(ctx, slug)
 	if err != nil {
 		return e, err
@@ -120,7 +120,7 @@ func (c *Control) change(ctx context.Context, slug tenant.Slug, to tenant.State,
 	}
 	if e.State != to {
 		ev := audit.New(audit.Event{Tenant: e.ID, Type: "tenant", Subtype: string(to), Action: audit.Update, Outcome: audit.Success,
-			Agent: audit.Agent{Kind: "operator", ID: operator}, Source: audit.Source{Role: "control"}, Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
+			Agent: by.Agent, Source: audit.Source{Role: "control"}, Request: by.Request, Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
 		if err := c.registry.Advance(ctx, e.ID, e.State, to, ev); err != nil {
 			return e, err
 		}

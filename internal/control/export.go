@@ -31,11 +31,11 @@ func (c *Control) exportAudit(w http.ResponseWriter, r *http.Request) {
 	}
 	var ticket string
 	if err == nil {
-		ticket, err = c.ticket(e, who)
+		ticket, err = c.ticket(e, who.Agent.ID)
 	}
 	if err == nil {
 		err = c.registry.Record(ctx, audit.New(audit.Event{Tenant: e.ID, Type: "audit", Subtype: "export", Action: audit.Read, Outcome: audit.Success,
-			Agent: audit.Agent{Kind: "operator", ID: who}, Source: audit.Source{Role: "control"}, Request: assertion(ctx).Request,
+			Agent: who.Agent, Source: audit.Source{Role: "control"}, Request: who.Request,
 			Decision: audit.Decision{Allow: true, Policy: "operator/1"}}))
 	}
 	if err != nil {

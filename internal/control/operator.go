@@ -30,7 +30,7 @@ func assertion(ctx context.Context) rpc.Assertion {
 // operatorRoutes are the operators' API, below /operator.
 func (c *Control) operatorRoutes() *http.ServeMux {
 	m := http.NewServeMux()
-	for pattern, h := range map[string]func(*http.Request, string) (any, error){
+	for pattern, h := range map[string]func(*http.Request, audit.By) (any, error){
 		"POST /v1/tenants":                c.createTenant,
 		"GET /v1/tenants":                 c.listTenants,
 		"GET /v1/tenants/{slug}":          c.showTenant,
@@ -39,7 +39,12 @@ func (c *Control) operatorRoutes() *http.ServeMux {
 		"POST /v1/tenants/{slug}/clients": c.createClient,
 	} {
 		m.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			v, err := h(r, operator(r.Context()))
+			by := operator(r.Context())
+			err := c.reading(r, by)
+			var v any
+			if err == nil {
+				v, err = h(r, by)
+			}
 			if err != nil {
 				c.refuse(w, r, err)
 				return
@@ -56,9 +61,9 @@ func (c *Control) operatorRoutes() *http.ServeMux {
 
 type operatorKey struct{}
 
-func operator(ctx context.Context) string {
-	s, _ := ctx.Value(operatorKey{}).(string)
-	return s
+func operator(ctx context.Context) audit.By {
+	by, _ := ctx.Value(operatorKey{}).(audit.By)
+	return by
 }
 
 // Operator implements edge.Control. Who the operator is comes from the token; a refusal is recorded.
@@ -82,13 +87,29 @@ func (c *Control) Operator(w http.ResponseWriter, r *http.Request, a rpc.Asserti
 		outcome.Error(w, err)
 		return
 	}
+	by := audit.By{Request: a.Request, Agent: audit.Agent{Kind: "operator", ID: name, Address: a.Address, UserHash: audit.HashUserAgent(r.UserAgent())}}
 	inner := below(r, a)
-	c.api.ServeHTTP(w, inner.WithContext(context.WithValue(inner.Context(), operatorKey{}, name)))
+	c.api.ServeHTTP(w, inner.WithContext(context.WithValue(inner.Context(), operatorKey{}, by)))
+}
+
+// reading records that an operator looks at the directory; changes record themselves.
+func (c *Control) reading(r *http.Request, by audit.By) error {
+	if r.Method != http.MethodGet {
+		return nil
+	}
+	return c.registry.Record(r.Context(), audit.New(audit.Event{Type: "tenant", Subtype: "read", Action: audit.Read, Outcome: audit.Success, Agent: by.Agent,
+		Source: audit.Source{Role: "control"}, Request: by.Request, Decision: audit.Decision{Allow: true, Policy: "operator/1"}}))
 }
 
 func (c *Control) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if fault.Of(err).Kind == fault.Internal {
 		c.log.ErrorContext(r.Context(), "operator request failed", slog.String("error", err.Error()))
+	}
+	by := operator(r.Context())
+	e := audit.New(audit.Event{Type: "operator", Subtype: "refused", Action: audit.Execute, Outcome: audit.MinorFailure, OutcomeDesc: fault.Of(err).Kind.String(),
+		Agent: by.Agent, Source: audit.Source{Role: "control"}, Request: by.Request, Decision: audit.Decision{Policy: "operator/1", Reason: fault.Of(err).Kind.String()}})
+	if rerr := c.registry.Record(r.Context(), e); rerr != nil {
+		err = rerr
 	}
 	outcome.Error(w, err)
 }
@@ -120,7 +141,7 @@ func decode(r *http.Request, into any) error {
 
 func slugOf(r *http.Request) (tenant.Slug, error) { return tenant.ParseSlug(r.PathValue("slug")) }
 
-func (c *Control) createTenant(r *http.Request, who string) (any, error) {
+func (c *Control) createTenant(r *http.Request, who audit.By) (any, error) {
 	var in struct {
 		Slug      string `json:"slug"`
 		Placement string `json:"placement"`
@@ -143,7 +164,7 @@ func (c *Control) createTenant(r *http.Request, who string) (any, error) {
 	return c.view(e), c.hub.settle(r.Context())
 }
 
-func (c *Control) listTenants(r *http.Request, _ string) (any, error) {
+func (c *Control) listTenants(r *http.Request, _ audit.By) (any, error) {
 	_, entries, err := c.registry.Directory(r.Context())
 	out := make([]TenantView, len(entries))
 	for i, e := range entries {
@@ -152,7 +173,7 @@ func (c *Control) listTenants(r *http.Request, _ string) (any, error) {
 	return out, err
 }
 
-func (c *Control) showTenant(r *http.Request, _ string) (any, error) {
+func (c *Control) showTenant(r *http.Request, _ audit.By) (any, error) {
 	slug, err := slugOf(r)
 	if err != nil {
 		return nil, err
@@ -161,8 +182,8 @@ func (c *Control) showTenant(r *http.Request, _ string) (any, error) {
 	return c.view(e), err
 }
 
-func (c *Control) toState(to tenant.State) func(*http.Request, string) (any, error) {
-	return func(r *http.Request, who string) (any, error) {
+func (c *Control) toState(to tenant.State) func(*http.Request, audit.By) (any, error) {
+	return func(r *http.Request, who audit.By) (any, error) {
 		slug, err := slugOf(r)
 		if err != nil {
 			return nil, err
@@ -172,7 +193,7 @@ func (c *Control) toState(to tenant.State) func(*http.Request, string) (any, err
 	}
 }
 
-func (c *Control) createClient(r *http.Request, who string) (any, error) {
+func (c *Control) createClient(r *http.Request, who audit.By) (any, error) {
 	var in struct {
 		Name  string              `json:"name"`
 		Scope string              `json:"scope"`

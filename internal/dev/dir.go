@@ -143,6 +143,11 @@ func writeFile(path string, b []byte) error {
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
+		return err
 	}
-	return err
+	d, err := os.Open(filepath.Dir(path)) // the name must last as the bytes do: databases are made with these passwords
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -13,6 +13,7 @@ const maxIssues = 100
 type Link struct {
 	Start, End int    // span of the JSON string in the body, quotes included: what StampWith can replace
 	Target     string // its text, unescaped; a copy
+	Reference  bool   // it is a Reference.reference, not a uri
 }
 
 // Checked is what one walk over a resource found.
@@ -81,10 +82,10 @@ func (c *checker) take() (links, uris []Link) {
 	text := string(c.targets)
 	all := make([]Link, 0, len(c.links)+len(c.uris))
 	for _, p := range c.links {
-		all = append(all, Link{p.start, p.end, text[p.from:p.to]})
+		all = append(all, Link{p.start, p.end, text[p.from:p.to], true})
 	}
 	for _, p := range c.uris {
-		all = append(all, Link{p.start, p.end, text[p.from:p.to]})
+		all = append(all, Link{p.start, p.end, text[p.from:p.to], false})
 	}
 	n := len(c.links)
 	return all[:n:n], all[n:]
@@ -149,7 +150,7 @@ func (c *checker) object(v Value, t *Type) {
 	var seen uint64
 	paired := false // companions or nulls to line up
 	for m := v.First(); m.d != nil && !c.full(); m = m.Next() {
-		name := m.name(nil)
+		name := m.name()
 		e := t.element(name)
 		companion := false
 		if e == nil && len(name) > 1 && name[0] == '_' {
@@ -188,7 +189,7 @@ func (c *checker) object(v Value, t *Type) {
 // onlyChoice reports whether, of all types of e's choice, v holds no other than e before the place of e.
 func (c *checker) onlyChoice(v Value, t *Type, e *Element) bool {
 	for m := v.First(); m.d != nil; m = m.Next() {
-		name := m.name(nil)
+		name := m.name()
 		if len(name) > 1 && name[0] == '_' {
 			name = name[1:]
 		}

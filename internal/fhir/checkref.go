@@ -122,11 +122,11 @@ func literal(text []byte) (*Type, form) {
 		}
 		return nil, formOpaque
 	}
-	if n := bytes.IndexByte(text, '?'); n >= 0 {
-		if bytes.IndexByte(text[:n], '/') >= 0 {
+	if typ, _, query := bytes.Cut(text, []byte("?")); query {
+		if bytes.IndexByte(typ, '/') >= 0 {
 			return nil, formBad
 		}
-		return named(text[:n])
+		return named(typ)
 	}
 	name, rest, ok := bytes.Cut(text, []byte("/"))
 	if !ok {

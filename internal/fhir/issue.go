@@ -100,7 +100,7 @@ func PlaceAt(v Value, offset int) string {
 
 // appendMember appends the FHIRPath name of the member c of a t, and gives its element if t has it.
 func appendMember(b []byte, c Value, t *Type) ([]byte, *Element) {
-	name := c.name(nil)
+	name := c.name()
 	if t == nil || t.Kind == KindPrimitive {
 		return appendName(b, name), nil
 	}

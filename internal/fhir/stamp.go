@@ -50,7 +50,7 @@ func StampWith(dst []byte, v Value, id string, version int64, updated time.Time,
 
 // ownMeta reports whether a member of meta is the server's; with it goes what a client said about it.
 func ownMeta(m Value) bool {
-	switch string(bytes.TrimPrefix(m.name(nil), []byte("_"))) {
+	switch string(bytes.TrimPrefix(m.name(), []byte("_"))) {
 	case "versionId", "lastUpdated":
 		return true
 	}

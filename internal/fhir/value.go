@@ -139,18 +139,18 @@ func (v Value) Members() iter.Seq2[string, Value] {
 }
 
 // Name is the member name v stands under, a copy; "" outside an object.
-func (v Value) Name() string { return string(v.name(nil)) }
+func (v Value) Name() string { return string(v.name()) }
 
 // NameIs reports whether v stands under a member name, without allocating for it.
 func (v Value) NameIs(name string) bool {
 	if v.d == nil || v.node().nameEnd == 0 {
 		return false
 	}
-	return string(v.name(nil)) == name
+	return string(v.name()) == name
 }
 
-// name is the member name without quotes and escapes: part of the body, or, when it has escapes, written over scratch.
-func (v Value) name(scratch []byte) []byte {
+// name is the member name without quotes and escapes: part of the body, or, when it has escapes, a copy.
+func (v Value) name() []byte {
 	if v.d == nil {
 		return nil
 	}
@@ -162,7 +162,7 @@ func (v Value) name(scratch []byte) []byte {
 	if n.flags&flagNameEscaped == 0 {
 		return raw[1 : len(raw)-1]
 	}
-	return unquote(scratch[:0], raw)
+	return unquote(nil, raw)
 }
 
 // Str is the text of a string, unescaped; "" for other kinds. It is a copy and stays good after Release.
@@ -189,7 +189,7 @@ func (v Value) text(scratch []byte) []byte {
 	if n.flags&flagEscaped == 0 {
 		return raw[1 : len(raw)-1]
 	}
-	return unquote(scratch[:0], raw)
+	return unquote(nil, raw)
 }
 
 // unquote appends the text of a string literal that the decoder has accepted.

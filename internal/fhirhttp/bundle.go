@@ -133,11 +133,18 @@ func (f *Face) batch(c *call, entries []record.Entry) error {
 	return nil
 }
 
+// maxHeld is how much the answers to a Bundle's entries may be: each of thousands of entries may ask for a page, and all pages
+// are in memory at once.
+const maxHeld = 64 << 20
+
 // dispatch sends an entry through the same routes as a request of its own: the same checks, the same events.
 func (f *Face) dispatch(c *call, e *record.Entry) response {
 	u, err := url.Parse(e.URL)
 	if err != nil || u.IsAbs() || u.Host != "" {
 		return failed(fault.New(fault.Invalid, "the URL of an entry is relative to the FHIR base"))
+	}
+	if c.held.Load() > maxHeld {
+		return failed(fault.New(fault.TooLarge, "the answers to this Bundle are too large: send this entry in another one"))
 	}
 	path, ok := plainPath("/" + strings.TrimPrefix(u.Path, "/"))
 	if !ok {
@@ -177,6 +184,7 @@ func (f *Face) dispatch(c *call, e *record.Entry) response {
 	if cut := rec.serve(f.routes, r); cut {
 		return failed(fault.New(fault.Internal, "internal error"))
 	}
+	c.held.Add(int64(rec.body.Len()))
 	return rec.response(c, e.Method)
 }
 

@@ -9,6 +9,7 @@ import (
 	gopath "path"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
@@ -55,6 +56,7 @@ type call struct {
 	*http.Request
 	caller *record.Caller
 	w      *answer
+	held   atomic.Int64 // bytes of the answers to a Bundle's entries, kept until all are there
 }
 
 // handler serves one interaction; an error is rendered as an OperationOutcome.
@@ -148,6 +150,11 @@ func (f *Face) fail(c *call, name string, err error) {
 	if c.w.status != 0 {
 		f.log.WarnContext(c.Context(), "answer cut off", slog.String("interaction", name), slog.String("error", fault.Of(err).Kind.String()))
 		panic(http.ErrAbortHandler)
+	}
+	if c.caller != nil {
+		if rerr := f.records.Failed(c.Context(), c.caller, name, err); rerr != nil {
+			err = rerr
+		}
 	}
 	if k := fault.Of(err).Kind; k == fault.Internal || k == fault.Unavailable {
 		f.log.ErrorContext(c.Context(), "request failed", slog.String("interaction", name), slog.String("error", err.Error()))

@@ -16,21 +16,9 @@ func (f *Face) history(c *call) error {
 	if err != nil {
 		return err
 	}
-	count, before := search.DefaultCount, int64(0)
-	for k, v := range c.URL.Query() {
-		n, perr := strconv.ParseInt(v[0], 10, 64)
-		switch {
-		case k == "_format" || k == "_pretty":
-			continue
-		case perr != nil || n < 0 || len(v) > 1:
-			return fault.New(fault.Invalid, "parameter %s: not a whole number from 0", search.CleanName(k))
-		case k == "_count":
-			count = min(int(n), search.MaxCount)
-		case k == "_before": // part of the next link: the version to go on from
-			before = n
-		default:
-			return fault.New(fault.NotSupported, "parameter %s: history of one resource has _count", search.CleanName(k))
-		}
+	count, before, err := historyParameters(c.URL.RawQuery)
+	if err != nil {
+		return err
 	}
 	rs, more, err := f.records.History(c.Context(), c.caller, t, id, before, count)
 	if err != nil {
@@ -47,6 +35,34 @@ func (f *Face) history(c *call) error {
 	}
 	c.sendBundle(b)
 	return nil
+}
+
+// historyParameters reads _count, and _before of the next link: the version to go on from, 0 for the newest.
+func historyParameters(raw string) (count int, before int64, err error) {
+	pairs, err := search.Pairs(raw)
+	if err != nil {
+		return 0, 0, err
+	}
+	count = search.DefaultCount
+	seen := map[string]bool{}
+	for _, p := range pairs {
+		k := p[0]
+		n, perr := strconv.ParseInt(p[1], 10, 64)
+		switch {
+		case k == "_format" || k == "_pretty":
+			continue
+		case k != "_count" && k != "_before":
+			return 0, 0, fault.New(fault.NotSupported, "parameter %s: history of one resource has _count", search.CleanName(k))
+		case perr != nil || n < 0 || seen[k]:
+			return 0, 0, fault.New(fault.Invalid, "parameter %s: one whole number from 0", k)
+		case k == "_count":
+			count = int(min(n, search.MaxCount))
+		default:
+			before = n
+		}
+		seen[k] = true
+	}
+	return count, before, nil
 }
 
 // version adds one version with the request that made it, as history wants it (FHIR R4 bundle.html, bdl-4).

@@ -55,24 +55,25 @@ func (c *call) body() ([]byte, error) {
 	if err != nil || !isJSON(mt) {
 		return nil, fault.New(fault.UnsupportedMedia, "the Content-Type of a resource is application/fhir+json")
 	}
-	return readAll(c.Request)
+	return readAll(c.Request, MaxBody)
 }
 
-func readAll(r *http.Request) ([]byte, error) {
-	limited := http.MaxBytesReader(nil, r.Body, MaxBody)
+// readAll reads a body of at most most bytes, after decompression.
+func readAll(r *http.Request, most int) ([]byte, error) {
+	limited := http.MaxBytesReader(nil, r.Body, int64(most))
 	switch enc := strings.ToLower(r.Header.Get("Content-Encoding")); enc {
 	case "", "identity":
 		b, err := io.ReadAll(limited)
 		return b, readFault(err)
 	case "gzip":
-		return inflate(limited)
+		return inflate(limited, most)
 	default:
 		return nil, fault.New(fault.UnsupportedMedia, "the Content-Encoding is identity or gzip")
 	}
 }
 
-// inflate reads a gzip body, and stops at MaxBody or at the ratio of a bomb.
-func inflate(r io.Reader) ([]byte, error) {
+// inflate reads a gzip body, and stops at most bytes or at the ratio of a bomb.
+func inflate(r io.Reader, most int) ([]byte, error) {
 	count := &counter{r: r}
 	z, err := gzip.NewReader(count)
 	if err != nil {
@@ -83,7 +84,7 @@ func inflate(r io.Reader) ([]byte, error) {
 	for {
 		n, err := z.Read(buf)
 		out = append(out, buf[:n]...)
-		if len(out) > MaxBody || (len(out) > 1<<20 && len(out) > maxRatio*count.n) {
+		if len(out) > most || (len(out) > 1<<20 && len(out) > maxRatio*count.n) {
 			return nil, fault.New(fault.TooLarge, "the body is too large, or grows too much when decompressed")
 		}
 		if errors.Is(err, io.EOF) {
@@ -113,8 +114,8 @@ func readFault(err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return fault.New(fault.TooLarge, "the body has more than %d bytes", MaxBody)
+	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return fault.New(fault.TooLarge, "the body has more than %d bytes", e.Limit)
 	}
 	return fault.Wrap(fault.Invalid, err, "the body could not be read to its end")
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/fhir/search"
 	"github.com/cordon-ehr/cordon/internal/outcome"
 	"github.com/cordon-ehr/cordon/internal/record"
 )
@@ -52,8 +53,12 @@ func (c *call) onlyGeneral() error {
 	if c.URL.RawQuery == "" {
 		return nil
 	}
-	for k := range c.URL.Query() {
-		if k != "_format" && k != "_pretty" {
+	pairs, err := search.Pairs(c.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	for _, p := range pairs {
+		if p[0] != "_format" && p[0] != "_pretty" {
 			return fault.New(fault.NotSupported, "this interaction has no parameters but _format")
 		}
 	}

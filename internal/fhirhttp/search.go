@@ -19,13 +19,16 @@ import (
 // search serves GET Type?….
 func (f *Face) search(c *call) error { return f.find(c, c.URL.RawQuery) }
 
+// maxForm bounds the body of a _search: a query is text that people and programs write, not a load.
+const maxForm = 1 << 20
+
 // searchPost serves POST Type/_search: parameters in the body, which does not stand in any log, and in the URL.
 func (f *Face) searchPost(c *call) error {
 	mt, _, err := mime.ParseMediaType(c.Header.Get("Content-Type"))
 	if err != nil || mt != "application/x-www-form-urlencoded" {
 		return fault.New(fault.UnsupportedMedia, "the Content-Type of a _search is application/x-www-form-urlencoded")
 	}
-	b, err := readAll(c.Request)
+	b, err := readAll(c.Request, maxForm)
 	if err != nil {
 		return err
 	}

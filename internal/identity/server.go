@@ -152,7 +152,7 @@ type Registration struct {
 }
 
 // Register adds a client to a tenant: with keys (private_key_jwt) when set is not nil, else with a fresh secret.
-func (s *Server) Register(ctx context.Context, t tenant.ID, name, scope string, set *jose.JSONWebKeySet, operator string) (Registration, error) {
+func (s *Server) Register(ctx context.Context, t tenant.ID, name, scope string, set *jose.JSONWebKeySet, by audit.By) (Registration, error) {
 	scopes, err := authz.ParseScopes(scope, s.KnownType)
 	if err != nil {
 		return Registration{}, err
@@ -170,7 +170,7 @@ func (s *Server) Register(ctx context.Context, t tenant.ID, name, scope string, 
 		return Registration{}, err
 	}
 	e := audit.New(audit.Event{Tenant: t, Type: "client", Subtype: "register", Action: audit.Create, Outcome: audit.Success,
-		Agent: audit.Agent{Kind: "operator", ID: operator}, Source: audit.Source{Role: "control"},
+		Agent: by.Agent, Source: audit.Source{Role: "control"}, Request: by.Request,
 		Entity: audit.Entity{Type: "client", ID: phi.Text(c.ID)}, Decision: audit.Decision{Allow: true, Policy: "operator/1", Reason: scopes.String()}})
 	return r, s.Registry.AddClient(ctx, t, c, e)
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/cordon-ehr/cordon/internal/seal"
 	"github.com/cordon-ehr/cordon/internal/tenant"
@@ -86,27 +87,43 @@ func createFileKMS(path, passphrase string) (*FileKMS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k, writeKey(path, b)
+	if err := writeKey(path, b); errors.Is(err, fs.ErrExist) {
+		return OpenFileKMS(path, passphrase) // another process made it meanwhile: there is one root
+	} else if err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 // writeKey makes the file durable before anything is wrapped under it: a crash after must find the key, a crash before finds
 // nothing and makes another.
 func writeKey(path string, b []byte) error {
-	tmp := path + ".new"
-	_ = os.Remove(tmp)
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return fmt.Errorf("make the key file: %w", err)
 	}
+	defer func() { _ = os.Remove(f.Name()) }()
 	_, err = f.Write(b)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(tmp, path)
+		err = os.Link(f.Name(), path) // unlike a rename it never replaces a root that is in use
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return fmt.Errorf("make the key file: %w", err)
 	}
 	return nil
+}
+
+// syncDir makes names in a folder durable: a synced file whose name is lost is lost.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func fromPassphrase(p string, salt []byte, n int) (seal.Secret, error) {

@@ -57,9 +57,9 @@ func (b *Broker) event(t tenant.ID, subtype string, who audit.Agent) audit.Event
 }
 
 // Mint gives a tenant its keys; it may be repeated.
-func (b *Broker) Mint(ctx context.Context, t tenant.ID, operator string) error {
-	e := b.event(t, "mint", audit.Agent{Kind: "operator", ID: operator})
-	e.Action = audit.Create
+func (b *Broker) Mint(ctx context.Context, t tenant.ID, by audit.By) error {
+	e := b.event(t, "mint", by.Agent)
+	e.Action, e.Request = audit.Create, by.Request
 	return b.store.Mint(ctx, t, e)
 }
 

@@ -155,23 +155,18 @@ func (c *Cache) For(ctx context.Context, id tenant.ID, token string) (*Ring, err
 	if r != nil && now.Before(r.expires.Add(-renewAhead)) {
 		return r, nil
 	}
-	v, err, _ := c.flight.Do(id.String(), func() (any, error) {
-		// One caller fetches for all that wait: its own cancellation must not fail the others.
-		g, err := c.broker.Lease(context.WithoutCancel(ctx), Request{Tenant: id, Purpose: Chart, Proof: token})
-		if err != nil {
-			return nil, err
-		}
-		ring, err := Prepare(g)
-		if err != nil {
-			return nil, err
-		}
-		c.mu.Lock()
-		c.rings[id] = ring
-		c.mu.Unlock()
-		return ring, nil
-	})
+	// One caller fetches for all that wait: its own cancellation must not fail the others. When its token was refused, the
+	// others try their own.
+	v, err, shared := c.flight.Do(id.String(), func() (any, error) { return c.fetch(context.WithoutCancel(ctx), id, token) })
 	if err == nil {
 		return v.(*Ring), nil
+	}
+	if shared && fault.Is(err, fault.Unauthenticated) {
+		ring, ferr := c.fetch(ctx, id, token)
+		if ferr == nil {
+			return ring, nil
+		}
+		err = ferr
 	}
 	// A broker that is away is ridden out until the lease really ends; a refusal is obeyed at once.
 	if r != nil && fault.Is(err, fault.Unavailable) && now.Before(r.expires) {
@@ -181,6 +176,22 @@ func (c *Cache) For(ctx context.Context, id tenant.ID, token string) (*Ring, err
 		c.Drop(id)
 	}
 	return nil, err
+}
+
+// fetch asks the broker and keeps the answer.
+func (c *Cache) fetch(ctx context.Context, id tenant.ID, token string) (*Ring, error) {
+	g, err := c.broker.Lease(ctx, Request{Tenant: id, Purpose: Chart, Proof: token})
+	if err != nil {
+		return nil, err
+	}
+	ring, err := Prepare(g)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.rings[id] = ring
+	c.mu.Unlock()
+	return ring, nil
 }
 
 // Drop forgets a tenant's keys.

@@ -18,7 +18,7 @@ import (
 // Broker is the keys role as provisioning sees it.
 type Broker interface {
 	// Mint gives the tenant its keys; it may be repeated.
-	Mint(ctx context.Context, t tenant.ID, operator string) error
+	Mint(ctx context.Context, t tenant.ID, by audit.By) error
 	// PublicKeys gives the keys that verify the tenant's tokens.
 	PublicKeys(ctx context.Context, t tenant.ID) (jose.JSONWebKeySet, error)
 }
@@ -42,48 +42,48 @@ type Runner struct {
 
 type step struct {
 	name string
-	run  func(ctx context.Context, r *Runner, e registry.Entry, operator string) error
+	run  func(ctx context.Context, r *Runner, e registry.Entry, by audit.By) error
 }
 
 // plan is the order of steps for every placement that this release provisions.
 var plan = []step{
-	{"keys", func(ctx context.Context, r *Runner, e registry.Entry, op string) error {
-		return r.Broker.Mint(ctx, e.ID, op)
+	{"keys", func(ctx context.Context, r *Runner, e registry.Entry, by audit.By) error {
+		return r.Broker.Mint(ctx, e.ID, by)
 	}},
-	{"public-keys", func(ctx context.Context, r *Runner, e registry.Entry, _ string) error {
+	{"public-keys", func(ctx context.Context, r *Runner, e registry.Entry, _ audit.By) error {
 		set, err := r.Broker.PublicKeys(ctx, e.ID)
 		if err != nil {
 			return err
 		}
 		return r.Registry.SetKeys(ctx, e.ID, set)
 	}},
-	{"placement", func(ctx context.Context, r *Runner, e registry.Entry, _ string) error {
+	{"placement", func(ctx context.Context, r *Runner, e registry.Entry, _ audit.By) error {
 		return r.Cell.Prepare(ctx, e.Tenant)
 	}},
-	{"leak-probe", func(ctx context.Context, r *Runner, e registry.Entry, _ string) error {
+	{"leak-probe", func(ctx context.Context, r *Runner, e registry.Entry, _ audit.By) error {
 		return r.Cell.Probe(ctx, e.Tenant)
 	}},
 }
 
 // Create requests a tenant and runs its plan to the end. Repeated, it resumes, or finds that there is nothing to do; with
 // another placement than the tenant has, Conflict.
-func (r *Runner) Create(ctx context.Context, slug tenant.Slug, p tenant.Placement, cell, operator string) (registry.Entry, error) {
-	e, _, err := r.Registry.Request(ctx, slug, p, cell, func(id tenant.ID) audit.Event { return event(id, "request", operator) })
+func (r *Runner) Create(ctx context.Context, slug tenant.Slug, p tenant.Placement, cell string, by audit.By) (registry.Entry, error) {
+	e, _, err := r.Registry.Request(ctx, slug, p, cell, func(id tenant.ID) audit.Event { return event(id, "request", by) })
 	if err != nil {
 		return e, err
 	}
 	if e.Placement != p {
 		return e, fault.New(fault.Conflict, "the tenant exists with placement %s", e.Placement)
 	}
-	if err := r.run(ctx, &e, operator); err != nil {
+	if err := r.run(ctx, &e, by); err != nil {
 		return e, err
 	}
 	return r.Registry.BySlug(ctx, slug)
 }
 
-func (r *Runner) run(ctx context.Context, e *registry.Entry, operator string) error {
+func (r *Runner) run(ctx context.Context, e *registry.Entry, by audit.By) error {
 	if e.State == tenant.Requested {
-		err := r.Registry.Advance(ctx, e.ID, tenant.Requested, tenant.Provisioning, event(e.ID, "provision", operator))
+		err := r.Registry.Advance(ctx, e.ID, tenant.Requested, tenant.Provisioning, event(e.ID, "provision", by))
 		if err != nil && !fault.Is(err, fault.Conflict) {
 			return err
 		}
@@ -101,20 +101,23 @@ func (r *Runner) run(ctx context.Context, e *registry.Entry, operator string) er
 		if done[s.name] {
 			continue
 		}
-		if err := s.run(ctx, r, *e, operator); err != nil {
+		if err := s.run(ctx, r, *e, by); err != nil {
 			return fmt.Errorf("provision tenant %s: step %s: %w", e.ID, s.name, err)
 		}
-		if err := r.Registry.MarkDone(ctx, e.ID, s.name, event(e.ID, "step-"+s.name, operator)); err != nil {
+		if err := r.Registry.MarkDone(ctx, e.ID, s.name, event(e.ID, "step-"+s.name, by)); err != nil {
 			return err
 		}
 		r.after(s.name)
 	}
-	err = r.Registry.Advance(ctx, e.ID, tenant.Provisioning, tenant.Active, event(e.ID, "activate", operator))
+	err = r.Registry.Advance(ctx, e.ID, tenant.Provisioning, tenant.Active, event(e.ID, "activate", by))
 	if fault.Is(err, fault.Conflict) {
 		return nil // another run of the same plan came first
 	}
+	if err != nil {
+		return err
+	}
 	r.after("activate")
-	return err
+	return nil
 }
 
 func (r *Runner) after(step string) {
@@ -124,7 +127,7 @@ func (r *Runner) after(step string) {
 }
 
 // event describes an operator's act on a tenant.
-func event(id tenant.ID, what, operator string) audit.Event {
+func event(id tenant.ID, what string, by audit.By) audit.Event {
 	return audit.New(audit.Event{Tenant: id, Type: "tenant", Subtype: what, Action: audit.Update, Outcome: audit.Success,
-		Agent: audit.Agent{Kind: "operator", ID: operator}, Source: audit.Source{Role: "control"}, Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
+		Agent: by.Agent, Source: audit.Source{Role: "control"}, Request: by.Request, Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
 }

@@ -39,6 +39,10 @@ func (e *Entry) wrong(k fault.Kind, code, rest, format string, args ...any) *fau
 // ReadEntries reads the requests of a Bundle whose type was found to be batch or transaction.
 func ReadEntries(bundle fhir.Value) ([]Entry, error) {
 	list := bundle.Get("entry")
+	if list.Valid() && list.Kind() != fhir.Array {
+		text := "must be an array"
+		return nil, &fault.Fault{Kind: fault.Invalid, Text: text, Issues: []fault.Issue{{Severity: "error", Code: "structure", Diagnostics: text, Expression: "Bundle.entry"}}}
+	}
 	if list.Len() > MaxEntries {
 		return nil, fault.New(fault.TooLarge, "a Bundle has at most %d entries", MaxEntries)
 	}
@@ -80,7 +84,7 @@ func (e *Entry) target() error {
 		return e.wrong(fault.Invalid, "not-supported", ".request.url", "the URL names no resource type")
 	}
 	if hasQuery && query != "" {
-		return e.wrong(fault.NotSupported, "not-supported", ".request.url", "conditional %s is not served", e.Method)
+		return e.wrong(fault.NotSupported, "not-supported", ".request.url", "conditional update and delete are not served")
 	}
 	switch e.Method {
 	case "POST":
@@ -110,8 +114,14 @@ func (e *Entry) target() error {
 	return nil
 }
 
+// isURN reports whether s names something by urn:uuid or urn:oid; the words are the same in capitals (RFC 8141 §3.1).
 func isURN(s string) bool {
-	return strings.HasPrefix(s, "urn:uuid:") || strings.HasPrefix(s, "urn:oid:")
+	for _, prefix := range []string{"urn:uuid:", "urn:oid:"} {
+		if len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // conditional reports whether a reference is a query: Practitioner?identifier=…

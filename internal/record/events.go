@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/phi"
 )
 
@@ -30,7 +31,24 @@ func (c *Caller) seal(events []audit.Event) []audit.Row {
 
 // record makes events durable on their own. On error nothing may be disclosed.
 func (s *Service) record(ctx context.Context, c *Caller, events []audit.Event) error {
-	return s.events.Record(ctx, c.Scope, c.seal(events))
+	err := s.events.Record(ctx, c.Scope, c.seal(events))
+	c.told = c.told || err == nil
+	return err
+}
+
+// Failed records a call that failed before it had an event: bad input, a broken condition, a failure of ours. What the caller
+// learns from the refusal (that a version is not current, say) is a disclosure, too. On error it must learn that instead.
+func (s *Service) Failed(ctx context.Context, c *Caller, interaction string, err error) error {
+	f := fault.Of(err)
+	if c.told || f.Kind == fault.Unavailable {
+		return nil // what cannot be done now can hardly be recorded now, and tells nothing
+	}
+	e := c.event(s.site, action{name: interaction, code: audit.Execute})
+	e.Outcome, e.OutcomeDesc = audit.MinorFailure, f.Kind.String()
+	if f.Kind == fault.Internal {
+		e.Outcome = audit.SeriousFail
+	}
+	return s.record(ctx, c, []audit.Event{e})
 }
 
 // ofOne gives the events of an interaction with one resource: one per patient touched, one at least.

@@ -94,17 +94,12 @@ func (c *Caller) readable(rows []stored, seen map[string]bool, asked map[search.
 		if c.mayRead(r.Type.Name) && !seen[key(&r)] {
 			seen[key(&r)] = true
 			out = append(out, r)
-			set := search.For(r.Type)
-			for _, code := range set.Codes {
-				if p := set.ByCode[code]; p.Kind == search.Reference {
-					p.Links(doc.Root(), c.Base, func(l search.Link) {
-						if l.Type != "" && !outside[l.Type] && !asked[l] && c.mayRead(l.Type) {
-							asked[l] = true
-							links = append(links, l)
-						}
-					})
+			search.AllLinks(doc.Root(), c.Base, func(l search.Link) {
+				if l.Type != "" && !outside[l.Type] && !asked[l] && c.mayRead(l.Type) {
+					asked[l] = true
+					links = append(links, l)
 				}
-			}
+			})
 		}
 		doc.Release()
 	}

@@ -149,6 +149,11 @@ func (t *transaction) target(e *Entry, l *fhir.Link) (string, error) {
 			return to, nil
 		}
 	}
+	// A urn names an entry of this Bundle or nothing: stored as it is, it would never resolve again (FHIR R4 bundle.html#references).
+	// A Bundle that is an entry has entries of its own to name.
+	if l.Reference && isURN(l.Target) && e.Type.Name != "Bundle" {
+		return "", bad(fault.Invalid, "not-found", "a reference by urn names no entry of this Bundle that is stored")
+	}
 	return "", nil
 }
 

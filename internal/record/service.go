@@ -32,7 +32,7 @@ func New(charts *placement.Charts, events Recorder, site string, now func() time
 	return &Service{charts: charts, events: events, site: site, now: now}
 }
 
-// Caller is on whose behalf and with which keys a call is made. One is made per request.
+// Caller is on whose behalf and with which keys a call is made. One is made per request, and used by one goroutine at a time.
 type Caller struct {
 	Scope   placement.Scope
 	Ring    *lease.Ring
@@ -41,6 +41,7 @@ type Caller struct {
 	Base    string   // the tenant's FHIR base URL
 	Query   phi.Text // the raw query, for the event
 	Purpose string
+	told    bool // an event of this call is durable
 }
 
 // Resource is one stored version of one resource.

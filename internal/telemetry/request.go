@@ -26,16 +26,23 @@ func NewRequestID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// CleanRequestID accepts a caller's X-Request-Id when it is a short plain token, so that it can stand in logs and audit
-// events; anything else is replaced.
+// CleanRequestID accepts a caller's X-Request-Id when it has the form of a random id, 32 hexadecimal digits with or without the
+// dashes of a UUID, so that it can stand in logs and audit events; anything else is replaced. A shorter one, or one of digits
+// alone, could be a number of a patient: 987-65-4329.
 func CleanRequestID(s string) string {
-	if len(s) < 8 || len(s) > 64 {
-		return NewRequestID()
-	}
-	for _, c := range []byte(s) {
-		if c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+	digits, letters := 0, 0
+	for i, c := range []byte(s) {
+		switch {
+		case c >= '0' && c <= '9':
+			digits++
+		case (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'):
+			letters++
+		case c != '-' || len(s) != 36 || (i != 8 && i != 13 && i != 18 && i != 23):
 			return NewRequestID()
 		}
+	}
+	if digits+letters != 32 || letters == 0 || (len(s) != 32 && len(s) != 36) {
+		return NewRequestID()
 	}
 	return s
 }

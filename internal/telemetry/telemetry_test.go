@@ -30,10 +30,13 @@ func TestLogsPassAnAllowList(t *testing.T) {
 
 func TestCleanRequestID(t *testing.T) {
 	t.Parallel()
-	if id := "0af7651916cd43dd8448eb211c80319c"; telemetry.CleanRequestID(id) != id {
-		t.Error("a plain id was replaced")
+	for _, id := range []string{"0af7651916cd43dd8448eb211c80319c", "0B5B2C4E-5F7C-4A0C-9A59-6A2F3A1B2C3D", telemetry.NewRequestID()} {
+		if telemetry.CleanRequestID(id) != id {
+			t.Errorf("the plain id %s was replaced", id)
+		}
 	}
-	for _, bad := range []string{"", "short", "Patient/Lovelace", "0af76519\r\nX: y", strings.Repeat("a", 65), "name=Lovelace", "\x1b[31m0af7651916"} {
+	for _, bad := range []string{"", "short", "Patient/Lovelace", "0af76519\r\nX: y", strings.Repeat("a", 65), "name=Lovelace", "\x1b[31m0af7651916",
+		"987-65-4329", "deadbeef", strings.Repeat("1", 32), strings.Repeat("a", 33), strings.Repeat("a", 36), "0b5b2c4e5f7c-4a0c-9a59-6a2f-3a1b2c3d", "0af7651916cd43dd8448eb211c80319\n"} {
 		if got := telemetry.CleanRequestID(bad); got == bad || len(got) != 32 {
 			t.Errorf("%q became %q", bad, got)
 		}

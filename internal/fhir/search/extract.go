@@ -168,6 +168,18 @@ func (p *Param) Links(root fhir.Value, base string, yield func(Link)) {
 	}
 }
 
+// AllLinks gives every reference in a resource, wherever it stands and whether or not a parameter reads it.
+func AllLinks(v fhir.Value, base string, yield func(Link)) {
+	if ref := v.Get("reference").Str(); ref != "" && ref[0] != '#' {
+		yield(ParseLink(ref, base))
+	}
+	for c := v.First(); c.Valid(); c = c.Next() {
+		if k := c.Kind(); k == fhir.Object || k == fhir.Array {
+			AllLinks(c, base, yield)
+		}
+	}
+}
+
 // SortValue gives the value by which _sort orders: of several, the least, or for a descending order the greatest.
 func (p *Param) SortValue(root fhir.Value, desc bool) (num int64, text string, has bool) {
 	take := func(n int64, t string) {

@@ -113,6 +113,22 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+func TestAllLinks(t *testing.T) {
+	t.Parallel()
+	d, err := fhir.Parse([]byte(`{"resourceType":"Condition","recorder":{"reference":"Practitioner/1"},"subject":{"reference":"#p"},"contained":[{"resourceType":"Patient",
+"id":"p","contact":[{"organization":{"reference":"`+base+`/Organization/2"}}]}],"extension":[{"url":"urn:x","valueReference":{"reference":"http://there.example/Device/3"}}]}`), fhir.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Release()
+	var got []search.Link
+	search.AllLinks(d.Root(), base, func(l search.Link) { got = append(got, l) })
+	want := []search.Link{{Type: "Practitioner", ID: "1"}, {Type: "Organization", ID: "2"}, {URL: "http://there.example/Device/3"}}
+	if !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestLinkForms reads absolute references that have little to cut.
 func TestLinkForms(t *testing.T) {
 	t.Parallel()
