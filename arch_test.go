@@ -41,7 +41,9 @@ var mayImport = map[string]string{
 	// capabilities
 	"identity":  "registry audit authn authz",
 	"provision": "registry audit",
-	"record":    "placement audit authz lease seal fhir fhir/search",
+	"blind":     "lease fhir fhir/search",
+	"plan":      "blind fhir fhir/search",
+	"record":    "blind plan placement audit authz lease seal fhir fhir/search",
 	// faces
 	"fhirhttp": "record outcome fhir fhir/search telemetry",
 	// roles: they never import each other, and meet over the interfaces that each declares
@@ -74,6 +76,7 @@ var never = []struct{ from, to, why string }{
 	{"cell", "keyring", "a cell gets keys by lease only"},
 	{"fhir", "pg", "FHIR as data does no I/O"},
 	{"fhir/search", "pg", "the search compiler knows no SQL"},
+	{"plan", "pg", "a plan is text: only placement sends it"},
 }
 
 type listed struct {

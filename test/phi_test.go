@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,7 +135,7 @@ func TestNoPHIOutside(t *testing.T) {
 	run.all("no scope", p.Client(t, n.Slug, "system/Encounter.r"), denied, true)
 	foreign := make([]leakAsk, len(denied))
 	for i, a := range denied {
-		a.headers = append(a.headers[:len(a.headers):len(a.headers)], "Authorization", "Bearer "+other.Token())
+		a.headers = append(slices.Clip(a.headers), "Authorization", "Bearer "+other.Token())
 		foreign[i] = a
 	}
 	run.all("token of another tenant", n.Client, foreign, true)

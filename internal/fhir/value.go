@@ -189,7 +189,7 @@ func (v Value) text(scratch []byte) []byte {
 	if n.flags&flagEscaped == 0 {
 		return raw[1 : len(raw)-1]
 	}
-	return unquote(nil, raw)
+	return unquote(scratch[:0], raw)
 }
 
 // unquote appends the text of a string literal that the decoder has accepted.

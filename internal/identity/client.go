@@ -9,6 +9,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -144,14 +145,7 @@ func (s *Server) byAssertion(ctx context.Context, at Issuer, id, raw string) (re
 }
 
 func (a audience) has(urls ...string) bool {
-	for _, v := range a {
-		for _, u := range urls {
-			if v == u {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(a, func(v string) bool { return slices.Contains(urls, v) })
 }
 
 // fits reports whether an algorithm belongs to a key.

@@ -6,6 +6,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/fhir/search"
+	"github.com/cordon-ehr/cordon/internal/plan"
 )
 
 // maxChained bounds how many resources the inner search of a chain may find.
@@ -32,7 +33,7 @@ func (s *Service) chains(ctx context.Context, c *Caller, read run, q *search.Que
 		}
 		inner := &search.Query{Type: target, Set: search.For(target), Terms: []search.Term{*t.Chain}}
 		found := chain{ids: map[search.Link]bool{}}
-		err := s.all(ctx, c, read, c.newPlan(inner, nil), maxChained, func(h *hit) {
+		err := s.all(ctx, c, read, c.plan(inner, nil), maxChained, func(h *hit) {
 			found.rids = append(found.rids, h.rid)
 			found.ids[search.Link{Type: t.Type, ID: h.ID.Reveal()}] = true
 		})
@@ -50,11 +51,25 @@ func (s *Service) chains(ctx context.Context, c *Caller, read run, q *search.Que
 	return out, nil
 }
 
+// planned is a query's plan with what its chains found.
+type planned struct {
+	*plan.Plan
+	chained map[int]chain
+}
+
+func (c *Caller) plan(q *search.Query, chained map[int]chain) *planned {
+	rids := make(map[int][]int64, len(chained))
+	for i, ch := range chained {
+		rids[i] = ch.rids
+	}
+	return &planned{plan.New(q, c.index(), rids), chained}
+}
+
 // linked judges the chained terms on an opened hit.
-func (p *plan) linked(root fhir.Value, base string) bool {
+func (p *planned) linked(root fhir.Value, base string) bool {
 	for i, ch := range p.chained {
 		hit := false
-		p.q.Terms[i].Param.Links(root, base, func(l search.Link) { hit = hit || ch.ids[l] })
+		p.Query.Terms[i].Param.Links(root, base, func(l search.Link) { hit = hit || ch.ids[l] })
 		if !hit {
 			return false
 		}

@@ -21,23 +21,22 @@ func (s *Service) matches(ctx context.Context, c *Caller, read run, q *search.Qu
 // matchAll answers many conditions in one round trip.
 func (s *Service) matchAll(ctx context.Context, c *Caller, read run, queries []*search.Query) ([][]Resource, error) {
 	const n = 3
-	plans := make([]*plan, len(queries))
+	plans := make([]*planned, len(queries))
 	rows := make([][]stored, len(queries))
 	for i, q := range queries {
 		chained, err := s.chains(ctx, c, read, q)
 		if err != nil {
 			return nil, err
 		}
-		plans[i] = c.newPlan(q, chained)
+		plans[i] = c.plan(q, chained)
 	}
 	if len(plans) == 0 {
 		return nil, nil
 	}
 	err := read(ctx, func(b *placement.Batch) {
 		for i, pl := range plans {
-			var a args
-			sql := pl.page(&a, nil, n)
-			b.Queue(sql, a.list...).Query(func(r pgx.Rows) (err error) {
+			sql, params := pl.Page(nil, n)
+			b.Queue(sql, params...).Query(func(r pgx.Rows) (err error) {
 				rows[i], err = collectSorted(r)
 				return err
 			})
@@ -56,7 +55,7 @@ func (s *Service) matchAll(ctx context.Context, c *Caller, read run, queries []*
 }
 
 // verified judges the first candidates; when there may be more and fewer than two matched, it goes through all.
-func (s *Service) verified(ctx context.Context, c *Caller, read run, pl *plan, rows []stored, n int) (out []Resource, err error) {
+func (s *Service) verified(ctx context.Context, c *Caller, read run, pl *planned, rows []stored, n int) (out []Resource, err error) {
 	for i := range rows {
 		h := hit{}
 		if h.Resource, err = c.open(&rows[i], "", 0); err != nil {

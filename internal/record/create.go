@@ -125,5 +125,5 @@ func (s *Service) condition(ctx context.Context, c *Caller, t *fhir.Type, raw st
 
 // conditionLock is the advisory lock of a condition.
 func (c *Caller) conditionLock(t *fhir.Type, raw string) int64 {
-	return c.Ring.Index.Sum64([]byte("l" + t.Name + "?" + raw))
+	return c.index().Condition(t, raw)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir/search"
+	"github.com/cordon-ehr/cordon/internal/plan"
 	"github.com/cordon-ehr/cordon/internal/seal"
 )
 
@@ -18,7 +19,7 @@ type cursor struct {
 }
 
 func (c *Caller) cursorPlace(q *search.Query) seal.Place {
-	return seal.Place{Tenant: c.Scope.Tenant(), Table: "cursor", Kind: q.Type.ID, ID: c.Ring.Index.Sum64([]byte("c" + q.Encode()))}
+	return seal.Place{Tenant: c.Scope.Tenant(), Table: "cursor", Kind: q.Type.ID, ID: c.index().Query(q.Encode())}
 }
 
 func (c *Caller) seal64(q *search.Query, cur cursor) string {
@@ -49,16 +50,16 @@ func (c *Caller) open64(q *search.Query) (*cursor, error) {
 	return &cur, nil
 }
 
-func (c *Caller) sealCursor(q *search.Query, p position) string {
-	return c.seal64(q, cursor{Key: p.key, Rid: p.rid})
+func (c *Caller) sealCursor(q *search.Query, p plan.Position) string {
+	return c.seal64(q, cursor{Key: p.Key, Rid: p.Rid})
 }
 
-func (c *Caller) openCursor(q *search.Query) (*position, error) {
+func (c *Caller) openCursor(q *search.Query) (*plan.Position, error) {
 	cur, err := c.open64(q)
 	if cur == nil || err != nil {
 		return nil, err
 	}
-	return &position{cur.Key, cur.Rid}, nil
+	return &plan.Position{Key: cur.Key, Rid: cur.Rid}, nil
 }
 
 func (c *Caller) sealSortCursor(q *search.Query, h *hit) string {

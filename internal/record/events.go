@@ -24,7 +24,7 @@ func (c *Caller) seal(events []audit.Event) []audit.Row {
 		if s := e.Patient.Reveal(); len(s) > len("Patient/") {
 			id = s[len("Patient/"):]
 		}
-		rows[i] = audit.Seal(e, c.Ring.Events, c.patientRid(id))
+		rows[i] = audit.Seal(e, c.Ring.Events, c.index().Patient(id))
 	}
 	return rows
 }

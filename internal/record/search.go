@@ -10,6 +10,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/fhir/search"
 	"github.com/cordon-ehr/cordon/internal/placement"
+	"github.com/cordon-ehr/cordon/internal/plan"
 )
 
 // Page is the answer to a search.
@@ -39,7 +40,7 @@ func (s *Service) Search(ctx context.Context, c *Caller, q *search.Query) (Page,
 	if err != nil {
 		return Page{}, err
 	}
-	pl := c.newPlan(q, chained)
+	pl := c.plan(q, chained)
 	page := Page{Total: -1}
 	if q.Total || q.CountOnly {
 		if page.Total, err = s.total(ctx, c, read, pl); err != nil {
@@ -47,7 +48,7 @@ func (s *Service) Search(ctx context.Context, c *Caller, q *search.Query) (Page,
 		}
 	}
 	if !q.CountOnly {
-		if pl.sorted() {
+		if pl.Sorted() {
 			err = s.walk(ctx, c, read, pl, &page)
 		} else {
 			err = s.gather(ctx, c, read, pl, &page)
@@ -63,27 +64,14 @@ func (s *Service) Search(ctx context.Context, c *Caller, q *search.Query) (Page,
 	return page, s.record(ctx, c, s.ofSet(c, doSearch, q.Type.Name, shown))
 }
 
-// sorted reports whether the plan's own order is the one that _sort asks for.
-func (p *plan) sorted() bool {
-	switch len(p.q.Sort) {
-	case 0:
-		return true
-	case 1:
-		k := p.q.Sort[0].Param
-		return (p.byTime && k.Kind == search.LastUpdated) ||
-			(!p.byTime && p.q.Set.Primary != nil && k.Kind == search.Date && k.Paths[0].Name == p.q.Set.Primary.Name)
-	}
-	return false
-}
-
 // walk fills a page from the plan's order, a chunk at a time: candidates that the index gave and Match refuses are replaced
 // by the next ones, so that pages are full.
-func (s *Service) walk(ctx context.Context, c *Caller, read run, pl *plan, page *Page) error {
-	after, err := c.openCursor(pl.q)
+func (s *Service) walk(ctx context.Context, c *Caller, read run, pl *planned, page *Page) error {
+	after, err := c.openCursor(pl.Query)
 	if err != nil {
 		return err
 	}
-	want, chunk := pl.q.Count, pl.q.Count+1
+	want, chunk := pl.Query.Count, pl.Query.Count+1
 	for {
 		rows, err := s.chunk(ctx, c, read, pl, after, chunk)
 		if err != nil {
@@ -94,17 +82,17 @@ func (s *Service) walk(ctx context.Context, c *Caller, read run, pl *plan, page 
 				continue
 			}
 			if len(page.Matches) == want {
-				page.Next = c.sealCursor(pl.q, *after)
+				page.Next = c.sealCursor(pl.Query, *after)
 				return nil
 			}
 			page.Matches = append(page.Matches, rows[i].Resource)
-			after = &position{rows[i].sort, rows[i].rid}
+			after = &plan.Position{Key: rows[i].sort, Rid: rows[i].rid}
 		}
 		if len(rows) < chunk {
 			return nil
 		}
 		last := rows[len(rows)-1]
-		after = &position{last.sort, last.rid}
+		after = &plan.Position{Key: last.sort, Rid: last.rid}
 		chunk = min(chunk*4, 2000)
 	}
 }
@@ -118,16 +106,15 @@ type hit struct {
 }
 
 // chunk reads and judges the next n candidates.
-func (s *Service) chunk(ctx context.Context, c *Caller, read run, pl *plan, after *position, n int) ([]hit, error) {
-	var a args
-	sql := pl.page(&a, after, n)
+func (s *Service) chunk(ctx context.Context, c *Caller, read run, pl *planned, after *plan.Position, n int) ([]hit, error) {
+	sql, params := pl.Page(after, n)
 	type row struct {
 		sort int64
 		v    stored
 	}
 	var rows []row
 	err := read(ctx, func(b *placement.Batch) {
-		b.Queue(sql, a.list...).Query(func(r pgx.Rows) error {
+		b.Queue(sql, params...).Query(func(r pgx.Rows) error {
 			rows = rows[:0]
 			for r.Next() {
 				var x row
@@ -157,8 +144,8 @@ func (s *Service) chunk(ctx context.Context, c *Caller, read run, pl *plan, afte
 }
 
 // judge verifies a hit on its opened body, and learns its id.
-func (h *hit) judge(pl *plan, base string) error {
-	q := pl.q
+func (h *hit) judge(pl *planned, base string) error {
+	q := pl.Query
 	if h.Deleted || h.Type != q.Type {
 		return nil
 	}
@@ -176,13 +163,12 @@ func (h *hit) judge(pl *plan, base string) error {
 }
 
 // total counts all matches: in the index where that is exact, else by judging every candidate.
-func (s *Service) total(ctx context.Context, c *Caller, read run, pl *plan) (int, error) {
-	if pl.exact {
-		var a args
+func (s *Service) total(ctx context.Context, c *Caller, read run, pl *planned) (int, error) {
+	if pl.Exact() {
 		var n int64
-		sql := pl.count(&a)
+		sql, params := pl.Count()
 		err := read(ctx, func(b *placement.Batch) {
-			b.Queue(sql, a.list...).QueryRow(func(r pgx.Row) error { return r.Scan(&n) })
+			b.Queue(sql, params...).QueryRow(func(r pgx.Row) error { return r.Scan(&n) })
 		})
 		return int(n), err
 	}
@@ -192,8 +178,8 @@ func (s *Service) total(ctx context.Context, c *Caller, read run, pl *plan) (int
 }
 
 // all calls each for every match; more than most is Unprocessable.
-func (s *Service) all(ctx context.Context, c *Caller, read run, pl *plan, most int, each func(*hit)) error {
-	var after *position
+func (s *Service) all(ctx context.Context, c *Caller, read run, pl *planned, most int, each func(*hit)) error {
+	var after *plan.Position
 	n := 0
 	for {
 		const chunk = 1000
@@ -213,6 +199,6 @@ func (s *Service) all(ctx context.Context, c *Caller, read run, pl *plan, most i
 		if len(rows) < chunk {
 			return nil
 		}
-		after = &position{rows[len(rows)-1].sort, rows[len(rows)-1].rid}
+		after = &plan.Position{Key: rows[len(rows)-1].sort, Rid: rows[len(rows)-1].rid}
 	}
 }

@@ -6,9 +6,9 @@ import (
 
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/authz"
+	"github.com/cordon-ehr/cordon/internal/blind"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
-	"github.com/cordon-ehr/cordon/internal/fhir/search"
 	"github.com/cordon-ehr/cordon/internal/lease"
 	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/placement"
@@ -89,36 +89,10 @@ var (
 	doEverything = action{"everything", authz.Read, audit.Execute}
 )
 
-// rid gives the blind id of a resource and the second half that its body carries, so that a collision of the first half is
-// seen (it costs one tenant 2^-64 per pair of ids).
-func (c *Caller) rid(t *fhir.Type, id string) (int64, int64) {
-	var b [80]byte
-	m := append(b[:0], 'r', byte(t.ID>>8), byte(t.ID))
-	return c.Ring.Index.Sum128(append(m, id...))
-}
-
-// token gives the blind token of a posting.
-func (c *Caller) token(p *search.Path, text string) int64 {
-	var b [128]byte
-	m := append(b[:0], 't', byte(p.ID>>24), byte(p.ID>>16), byte(p.ID>>8), byte(p.ID))
-	return c.Ring.Index.Sum64(append(m, text...))
-}
-
-// folded gives the blind token of a posting together with its patient.
-func (c *Caller) folded(p *search.Path, text string, pat int64) int64 {
-	var b [128]byte
-	m := append(b[:0], 'f', byte(p.ID>>24), byte(p.ID>>16), byte(p.ID>>8), byte(p.ID))
-	m = append(m, byte(pat>>56), byte(pat>>48), byte(pat>>40), byte(pat>>32), byte(pat>>24), byte(pat>>16), byte(pat>>8), byte(pat))
-	return c.Ring.Index.Sum64(append(m, text...))
-}
-
 var patientType = fhir.ResourceType("Patient")
 
-// patientRid gives the blind id of a patient, 0 for none.
-func (c *Caller) patientRid(id string) int64 {
-	if id == "" {
-		return 0
-	}
-	r, _ := c.rid(patientType, id)
-	return r
-}
+// index blinds under the caller's leased keys.
+func (c *Caller) index() blind.Index { return blind.Of(c.Ring, c.Base) }
+
+// rid gives the blind id of a resource; see blind.Index.Rid.
+func (c *Caller) rid(t *fhir.Type, id string) (rid, check int64) { return c.index().Rid(t, id) }

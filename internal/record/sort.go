@@ -51,8 +51,8 @@ func compareKeys(a, b []sortKey, by []search.SortKey) int {
 
 // gather sorts all matches in memory, for orders that no index keeps. A page begins after the keys of the last one's end, so
 // paging stays right when resources come and go.
-func (s *Service) gather(ctx context.Context, c *Caller, read run, pl *plan, page *Page) error {
-	after, err := c.openSortCursor(pl.q)
+func (s *Service) gather(ctx context.Context, c *Caller, read run, pl *planned, page *Page) error {
+	after, err := c.openSortCursor(pl.Query)
 	if err != nil {
 		return err
 	}
@@ -61,15 +61,15 @@ func (s *Service) gather(ctx context.Context, c *Caller, read run, pl *plan, pag
 		return err
 	}
 	order := func(a, b *hit) int {
-		return cmp.Or(compareKeys(a.keys, b.keys, pl.q.Sort), cmp.Compare(a.rid, b.rid))
+		return cmp.Or(compareKeys(a.keys, b.keys, pl.Query.Sort), cmp.Compare(a.rid, b.rid))
 	}
 	slices.SortFunc(hits, func(a, b hit) int { return order(&a, &b) })
 	for i := range hits {
 		if after != nil && order(&hits[i], after) <= 0 {
 			continue
 		}
-		if len(page.Matches) == pl.q.Count {
-			page.Next = c.sealSortCursor(pl.q, after)
+		if len(page.Matches) == pl.Query.Count {
+			page.Next = c.sealSortCursor(pl.Query, after)
 			return nil
 		}
 		page.Matches = append(page.Matches, hits[i].Resource)

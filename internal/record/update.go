@@ -116,6 +116,6 @@ func (c *Caller) next(ch *change, v *stored, found bool) error {
 		return err
 	}
 	defer doc.Release()
-	ch.before = c.blind(doc.Root(), ch.typ, ch.rid)
+	ch.before = c.index().Extract(doc.Root(), ch.typ, ch.rid)
 	return nil
 }

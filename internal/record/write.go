@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cordon-ehr/cordon/internal/blind"
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/placement"
@@ -22,9 +23,9 @@ type change struct {
 	json     []byte // as stored; nil for a deletion
 	sealed   []byte
 	keyver   int32
-	now      blinded
-	before   blinded // of the version that it replaces, zero when that was none or a deletion
-	replaces bool    // head has a row
+	now      blind.Entries
+	before   blind.Entries // of the version that it replaces, zero when that was none or a deletion
+	replaces bool          // head has a row
 }
 
 // resource gives the new version as a caller sees it.
@@ -35,7 +36,7 @@ func (ch *change) resource() Resource {
 
 // patients are those of the new and of the replaced version: both were touched.
 func (ch *change) patients() []string {
-	return append(slices.Clone(ch.now.patients), without(ch.before.patients, ch.now.patients)...)
+	return append(slices.Clone(ch.now.Patients), blind.Without(ch.before.Patients, ch.now.Patients)...)
 }
 
 // finish blinds and seals a change whose json is set. It is the CPU part of a write and needs no database.
@@ -45,10 +46,10 @@ func (c *Caller) finish(ch *change) error {
 		if err != nil {
 			return err
 		}
-		ch.now = c.blind(doc.Root(), ch.typ, ch.rid)
+		ch.now = c.index().Extract(doc.Root(), ch.typ, ch.rid)
 		doc.Release()
 	} else {
-		ch.now = blinded{pat: ch.before.pat, sort: ch.before.sort}
+		ch.now = blind.Entries{Patient: ch.before.Patient, Sort: ch.before.Sort}
 	}
 	b := body{check: ch.check, patients: ch.patients(), json: ch.json}
 	ch.keyver = c.Ring.Write.Version
@@ -82,17 +83,17 @@ func queue(b *placement.Batch, changes []*change) {
 	queueVersions(b, changes)
 	queueHeads(b, changes)
 	var gone, come struct {
-		idx    []posting
-		refs   []pointer
-		ranges []interval
+		idx    []blind.Posting
+		refs   []blind.Pointer
+		ranges []blind.Interval
 	}
 	for _, ch := range changes {
-		gone.idx = append(gone.idx, without(ch.before.idx, ch.now.idx)...)
-		come.idx = append(come.idx, without(ch.now.idx, ch.before.idx)...)
-		gone.refs = append(gone.refs, without(ch.before.refs, ch.now.refs)...)
-		come.refs = append(come.refs, without(ch.now.refs, ch.before.refs)...)
-		gone.ranges = append(gone.ranges, without(ch.before.ranges, ch.now.ranges)...)
-		come.ranges = append(come.ranges, without(ch.now.ranges, ch.before.ranges)...)
+		gone.idx = append(gone.idx, blind.Without(ch.before.Postings, ch.now.Postings)...)
+		come.idx = append(come.idx, blind.Without(ch.now.Postings, ch.before.Postings)...)
+		gone.refs = append(gone.refs, blind.Without(ch.before.Pointers, ch.now.Pointers)...)
+		come.refs = append(come.refs, blind.Without(ch.now.Pointers, ch.before.Pointers)...)
+		gone.ranges = append(gone.ranges, blind.Without(ch.before.Intervals, ch.now.Intervals)...)
+		come.ranges = append(come.ranges, blind.Without(ch.now.Intervals, ch.before.Intervals)...)
 	}
 	queueIdx(b, deleteIdx, gone.idx)
 	queueIdx(b, insertIdx, come.idx)
@@ -125,7 +126,7 @@ func queueHeads(b *placement.Batch, changes []*change) {
 		if ch.replaces {
 			h = &moved
 		}
-		h.rid, h.pat, h.sort = append(h.rid, ch.rid), append(h.pat, ch.now.pat), append(h.sort, ch.now.sort)
+		h.rid, h.pat, h.sort = append(h.rid, ch.rid), append(h.pat, ch.now.Patient), append(h.sort, ch.now.Sort)
 		h.ver, h.typ, h.live = append(h.ver, ch.ver), append(h.typ, ch.typ.ID), append(h.live, ch.op != opDelete)
 	}
 	if len(fresh.rid) > 0 {
@@ -136,38 +137,38 @@ func queueHeads(b *placement.Batch, changes []*change) {
 	}
 }
 
-func queueIdx(b *placement.Batch, sql string, in []posting) {
+func queueIdx(b *placement.Batch, sql string, in []blind.Posting) {
 	if len(in) == 0 {
 		return
 	}
 	n := len(in)
 	token, sort, rid := make([]int64, n), make([]int64, n), make([]int64, n)
 	for i, p := range in {
-		token[i], sort[i], rid[i] = p.token, p.sort, p.rid
+		token[i], sort[i], rid[i] = p.Token, p.Sort, p.Rid
 	}
 	b.Queue(sql, token, sort, rid)
 }
 
-func queueRefs(b *placement.Batch, sql string, in []pointer) {
+func queueRefs(b *placement.Batch, sql string, in []blind.Pointer) {
 	if len(in) == 0 {
 		return
 	}
 	n := len(in)
 	param, dst, sort, rid := make([]int32, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	for i, p := range in {
-		param[i], dst[i], sort[i], rid[i] = p.param, p.dst, p.sort, p.rid
+		param[i], dst[i], sort[i], rid[i] = p.Param, p.Dst, p.Sort, p.Rid
 	}
 	b.Queue(sql, param, dst, sort, rid)
 }
 
-func queueRanges(b *placement.Batch, sql string, in []interval) {
+func queueRanges(b *placement.Batch, sql string, in []blind.Interval) {
 	if len(in) == 0 {
 		return
 	}
 	n := len(in)
 	param, lo, hi, rid := make([]int32, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	for i, p := range in {
-		param[i], lo[i], hi[i], rid[i] = p.param, p.lo, p.hi, p.rid
+		param[i], lo[i], hi[i], rid[i] = p.Param, p.Lo, p.Hi, p.Rid
 	}
 	b.Queue(sql, param, lo, hi, rid)
 }

@@ -1,6 +1,10 @@
 package search
 
-import "github.com/cordon-ehr/cordon/internal/fhir"
+import (
+	"slices"
+
+	"github.com/cordon-ehr/cordon/internal/fhir"
+)
 
 // Posting is one equality entry of a path: a code, a prefix of a string, a URI.
 type Posting struct {
@@ -153,12 +157,9 @@ func (x *Entries) patient(id string) {
 		x.Patient = id
 		return
 	}
-	for _, have := range x.Patients {
-		if have == id {
-			return
-		}
+	if !slices.Contains(x.Patients, id) {
+		x.Patients = append(x.Patients, id)
 	}
-	x.Patients = append(x.Patients, id)
 }
 
 // Links gives the references at a parameter's paths: what _include follows.

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -62,12 +63,7 @@ func Prefix(folded string) string {
 		}
 		n++
 	}
-	for _, l := range prefixLengths {
-		if n == l {
-			return folded
-		}
-	}
-	if cut == 0 {
+	if cut == 0 || slices.Contains(prefixLengths, n) {
 		return folded
 	}
 	return folded[:cut]

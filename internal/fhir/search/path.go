@@ -67,7 +67,7 @@ func compile(expr string, t *fhir.Type) ([]*Path, error) {
 		return ps, err
 	}
 	var out []*Path
-	for _, alt := range strings.Split(expr, "|") {
+	for alt := range strings.SplitSeq(expr, "|") {
 		alt = strings.TrimSpace(alt)
 		alt = strings.TrimSuffix(strings.TrimPrefix(alt, "("), ")")
 		if strings.Count(alt, "(") > strings.Count(alt, ")") {
