@@ -42,7 +42,7 @@ func (t *Term) Lookups() (out []Lookup, exact, ok bool) {
 
 func repeated(before []*Path, p *Path) bool {
 	for _, b := range before {
-		if b.Domain == p.Domain {
+		if b.Domain.ID == p.Domain.ID {
 			return true
 		}
 	}

@@ -172,6 +172,11 @@ func (s *Set) shareDomains() {
 				d := *path
 				d.target, d.key, d.index, d.exists = "", "", -1, false
 				d.Domain = &d
+				if k.kind == Date && path.last != nil && path.last.Choice {
+					// All types of the choice are one list, so that a date is looked up once, not once for each type.
+					d.Entries = strings.TrimSuffix(path.Name, path.last.Name) + path.last.Base + "[x]"
+					d.ID = pathID(s.Type, d.Entries)
+				}
 				bare[k] = &d
 			}
 		}

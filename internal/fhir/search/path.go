@@ -11,10 +11,12 @@ import (
 
 // Path leads from a resource to the values of a parameter. Steps are JSON properties: a choice has one path per type.
 type Path struct {
-	ID    int32  // stable: resource type and property path
-	Name  string // "Observation.component.code"
-	Leaf  *fhir.Type
-	steps []string
+	ID   int32  // stable: resource type and property path
+	Name string // "Observation.component.code"
+	// Entries names what is indexed under ID: the path itself, or the choice that it is a type of ("Observation.effective[x]").
+	Entries string
+	Leaf    *fhir.Type
+	steps   []string
 	// The filter of the published expression, judged on the value (target type) or on its parent object.
 	target   string // where(resolve() is Patient)
 	key, val string // where(system='phone')
@@ -114,7 +116,8 @@ func splitSteps(s string) []string {
 func follow(p *Path, root, at *fhir.Type, rest []string) ([]*Path, error) {
 	if len(rest) == 0 {
 		p.Leaf, p.Name = at, root.Name+"."+strings.Join(p.steps, ".")
-		p.ID = pathID(root, p.Name)
+		p.Entries = p.Name
+		p.ID = pathID(root, p.Entries)
 		return []*Path{p}, nil
 	}
 	step, rest := rest[0], rest[1:]

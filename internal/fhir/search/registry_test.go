@@ -12,10 +12,10 @@ func TestRegistry(t *testing.T) {
 	t.Parallel()
 	names := map[int32]string{} // ids are stored with index entries and pointers: two paths may never share one
 	note := func(p *search.Path) {
-		if have, ok := names[p.ID]; ok && have != p.Name {
-			t.Errorf("%s and %s share id %d", have, p.Name, p.ID)
+		if have, ok := names[p.ID]; ok && have != p.Entries {
+			t.Errorf("%s and %s share id %d", have, p.Entries, p.ID)
 		}
-		names[p.ID] = p.Name
+		names[p.ID] = p.Entries
 	}
 	for _, typ := range fhir.ResourceTypes() {
 		s := search.For(typ)
