@@ -40,7 +40,7 @@ func archived(t *testing.T, path string) map[string][]byte {
 	out := map[string][]byte{}
 	for r := tar.NewReader(z); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out
 		}
 		if err != nil {

@@ -122,8 +122,13 @@ const (
 	opDelete int16 = 3
 )
 
-func (c *Caller) place(typ int16, rid int64, ver int64) seal.Place {
-	return seal.Place{Tenant: c.Scope.Tenant(), Table: "version", Kind: typ, ID: rid, Version: ver}
+// place binds a body to its row. Time and operation are bound as well, so that nobody can make a resource look deleted, or
+// written at another time.
+func (c *Caller) place(typ int16, rid int64, ver int64, lu int64, op int16) seal.Place {
+	p := seal.Place{Tenant: c.Scope.Tenant(), Table: "version", Kind: typ, ID: rid, Version: ver}
+	binary.BigEndian.PutUint64(p.Sub[:], uint64(lu))
+	binary.BigEndian.PutUint16(p.Sub[8:], uint16(op))
+	return p
 }
 
 // open unseals a row. wantCheck is the second half of the blind id when the caller asked for one resource by id, else 0.
@@ -132,7 +137,7 @@ func (c *Caller) open(v *stored, id string, wantCheck int64) (Resource, error) {
 	if err != nil {
 		return Resource{}, err
 	}
-	plain, err := key.Open(nil, v.body, c.place(v.typ, v.rid, int64(v.ver)))
+	plain, err := key.Open(nil, v.body, c.place(v.typ, v.rid, int64(v.ver), v.lu, v.op))
 	if err != nil {
 		return Resource{}, err
 	}

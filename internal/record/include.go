@@ -56,7 +56,8 @@ func (s *Service) include(ctx context.Context, c *Caller, read run, q *search.Qu
 			b.Queue(bodiesSQL, wanted).Query(add)
 		}
 		for _, in := range q.RevIncludes {
-			if c.mayRead(in.Param.Of.Name) {
+			// What points at a match was not named by anyone: to find it is to search its type.
+			if c.mayRead(in.Param.Of.Name) && c.maySearch(in.Param.Of.Name) {
 				c.queueReverse(b, in, page.Matches, add)
 			}
 		}
@@ -69,6 +70,10 @@ func (s *Service) include(ctx context.Context, c *Caller, read run, q *search.Qu
 
 func (c *Caller) mayRead(typ string) bool {
 	return c.Scope.Principal().Scopes.Decide(authz.Read, typ).Allow
+}
+
+func (c *Caller) maySearch(typ string) bool {
+	return c.Scope.Principal().Scopes.Decide(authz.Search, typ).Allow
 }
 
 func key(r *Resource) string { return r.Type.Name + "/" + r.ID.Reveal() }

@@ -53,7 +53,7 @@ func (c *Caller) finish(ch *change) error {
 	}
 	b := body{check: ch.check, patients: ch.patients(), json: ch.json}
 	ch.keyver = c.Ring.Write.Version
-	ch.sealed = c.Ring.Write.Seal(nil, b.encode(), c.place(ch.typ.ID, ch.rid, int64(ch.ver)))
+	ch.sealed = c.Ring.Write.Seal(nil, b.encode(), c.place(ch.typ.ID, ch.rid, int64(ch.ver), ch.lu.UnixMicro(), ch.op))
 	return nil
 }
 
