@@ -5,6 +5,7 @@ package test
 import (
 	"archive/tar"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"maps"

@@ -7,7 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -105,7 +104,7 @@ func TestTheCellTrustsNoEdge(t *testing.T) {
 	t.Parallel()
 	alpha, bravo := newNeighbour(t, "alpha", 1), newNeighbour(t, "bravo", 2)
 	p := &peers{snap: routes.Snapshot{Version: 1, Routes: []routes.Route{alpha.route, bravo.route}}}
-	log := slog.New(slog.NewJSONHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	c, err := cell.New(t.Context(), cell.Config{Name: "cell1", Database: cordontest.Shared(t).Info.Postgres.Cell}, cell.Peers{Broker: p, Control: p, Denials: p}, telemetry.NewMetrics(), log)
 	if err != nil {
 		t.Fatal(err)
