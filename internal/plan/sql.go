@@ -86,7 +86,8 @@ func (p *Plan) list(d *part, a *args, after *Position, n int) string {
 	return b.String()
 }
 
-// from gives a part's table with the condition on it and, for several lists, the keys that they are of.
+// from gives a part's table with the condition on it and, for several lists, the keys that they are of. pat <> 0 and type > 0
+// choose the index (see the migration).
 func (p *Plan) from(d *part, a *args) (keys, from, where string) {
 	typ := p.Query.Type.ID
 	switch d.kind {
@@ -97,15 +98,15 @@ func (p *Plan) from(d *part, a *args) (keys, from, where string) {
 		return fmt.Sprintf("unnest(%s::int8[]) AS k(k)", a.add(d.tokens)), "idx i", "i.tenant = $1 AND i.token = k.k"
 	case byPatient:
 		if !d.several() {
-			return "", "head i", fmt.Sprintf("i.tenant = $1 AND i.pat = %s AND i.type = %s AND i.live", a.add(d.rids[0]), a.add(typ))
+			return "", "head i", fmt.Sprintf("i.tenant = $1 AND i.pat = %s AND i.pat <> 0 AND i.type = %s AND i.live", a.add(d.rids[0]), a.add(typ))
 		}
-		return fmt.Sprintf("unnest(%s::int8[]) AS k(k)", a.add(d.rids)), "head i", fmt.Sprintf("i.tenant = $1 AND i.pat = k.k AND i.type = %s AND i.live", a.add(typ))
+		return fmt.Sprintf("unnest(%s::int8[]) AS k(k)", a.add(d.rids)), "head i", fmt.Sprintf("i.tenant = $1 AND i.pat = k.k AND i.pat <> 0 AND i.type = %s AND i.live", a.add(typ))
 	case inRef:
 		return fmt.Sprintf("unnest(%s::int4[], %s::int8[]) AS k(p, d)", a.add(d.params), a.add(d.rids)), "ref i", "i.tenant = $1 AND i.param = k.p AND i.dst = k.d"
 	case byID:
 		return fmt.Sprintf("unnest(%s::int8[]) AS k(k)", a.add(d.rids)), "head i", fmt.Sprintf("i.tenant = $1 AND i.rid = k.k AND i.type = %s AND i.live", a.add(typ))
 	}
-	return "", "head i", fmt.Sprintf("i.tenant = $1 AND i.type = %s AND i.live", a.add(typ))
+	return "", "head i", fmt.Sprintf("i.tenant = $1 AND i.type = %s AND i.type > 0 AND i.live", a.add(typ))
 }
 
 // byUpdate walks the versions of a type by lastUpdated; only current ones count.

@@ -14,7 +14,7 @@ import (
 // ($2), and those that name it besides (ref.param 0).
 const everythingSQL = `SELECT v.rid, v.lu, v.ver, v.keyver, v.type, v.op, v.body FROM (
 SELECT o.type, o.rid FROM (
-(SELECT h.type, h.rid FROM head h WHERE h.tenant = $1 AND h.pat = $2 AND h.live AND (h.type, h.rid) > ($3::int2, $4::int8) ORDER BY h.type, h.rid LIMIT $5)
+(SELECT h.type, h.rid FROM head h WHERE h.tenant = $1 AND h.pat = $2 AND h.pat <> 0 AND h.live AND (h.type, h.rid) > ($3::int2, $4::int8) ORDER BY h.type, h.rid LIMIT $5)
 UNION
 (SELECT g.type, g.rid FROM ref r CROSS JOIN LATERAL (SELECT type, rid FROM head h WHERE h.tenant = $1 AND h.rid = r.rid AND h.live LIMIT 1) g
  WHERE r.tenant = $1 AND r.param = 0 AND r.dst = $2 AND (g.type, g.rid) > ($3::int2, $4::int8) ORDER BY g.type, g.rid LIMIT $5)) o

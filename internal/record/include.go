@@ -20,7 +20,7 @@ const (
 	bodiesSQL = `SELECT v.rid, v.lu, v.ver, v.keyver, v.type, v.op, v.body FROM unnest($2::int8[]) WITH ORDINALITY AS k(rid, n)
 CROSS JOIN LATERAL (SELECT rid, lu, ver, keyver, type, op, body FROM version v WHERE v.tenant = $1 AND v.rid = k.rid ORDER BY v.ver DESC LIMIT 1) v ORDER BY k.n`
 	revPatientSQL = `SELECT v.rid, v.lu, v.ver, v.keyver, v.type, v.op, v.body FROM unnest($2::int8[]) AS k(d)
-CROSS JOIN LATERAL (SELECT h.rid FROM head h WHERE h.tenant = $1 AND h.pat = k.d AND h.type = $3 AND h.live ORDER BY h.sort DESC, h.rid DESC LIMIT $4) i
+CROSS JOIN LATERAL (SELECT h.rid FROM head h WHERE h.tenant = $1 AND h.pat = k.d AND h.pat <> 0 AND h.type = $3 AND h.live ORDER BY h.sort DESC, h.rid DESC LIMIT $4) i
 CROSS JOIN LATERAL (SELECT rid, lu, ver, keyver, type, op, body FROM version v WHERE v.tenant = $1 AND v.rid = i.rid ORDER BY v.ver DESC LIMIT 1) v LIMIT $4`
 	revRefSQL = `SELECT v.rid, v.lu, v.ver, v.keyver, v.type, v.op, v.body FROM unnest($2::int4[], $3::int8[]) AS k(p, d)
 CROSS JOIN LATERAL (SELECT r.rid FROM ref r WHERE r.tenant = $1 AND r.param = k.p AND r.dst = k.d ORDER BY r.sort DESC, r.rid DESC LIMIT $4) i
