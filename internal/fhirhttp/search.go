@@ -2,12 +2,14 @@ package fhirhttp
 
 import (
 	"bytes"
-	"encoding/json"
 	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir/search"
@@ -92,9 +94,16 @@ type bundleWriter struct {
 	links, entries int
 }
 
+// bundles keeps writers of answers: a page is tens of kilobytes, and their buffers are the most of what a search allocates.
+var bundles = sync.Pool{New: func() any { return new(bundleWriter) }}
+
+// keptBundle bounds the buffers that are kept.
+const keptBundle = 1 << 20
+
 func newBundle(kind string) *bundleWriter {
-	b := &bundleWriter{}
-	b.Grow(64 << 10)
+	b := bundles.Get().(*bundleWriter)
+	b.Reset()
+	b.links, b.entries = 0, 0
 	b.WriteString(`{"resourceType":"Bundle","type":"` + kind + `"`)
 	return b
 }
@@ -143,11 +152,8 @@ func (b *bundleWriter) outcome(text string) {
 }
 
 func (b *bundleWriter) text(s string) {
-	j, err := json.Marshal(s)
-	if err != nil {
-		panic("fhirhttp: internal error: a string is always JSON: " + err.Error())
-	}
-	b.Write(j)
+	quoted, _ := jsontext.AppendQuote(b.AvailableBuffer(), s) // the error is broken UTF-8, which it replaces
+	b.Write(quoted)
 }
 
 func (b *bundleWriter) close() {
@@ -165,5 +171,13 @@ func (c *call) sendBundle(b *bundleWriter) {
 	c.w.WriteHeader(http.StatusOK)
 	if c.Method != http.MethodHead {
 		_, _ = c.w.Write(b.Bytes())
+	}
+	b.release()
+}
+
+// release gives a writer whose answer was sent back for the next one.
+func (b *bundleWriter) release() {
+	if b.Cap() <= keptBundle {
+		bundles.Put(b)
 	}
 }

@@ -131,16 +131,22 @@ func (c *Caller) place(typ int16, rid int64, ver int64, lu int64, op int16) seal
 	return p
 }
 
+// opened keeps buffers for unsealed, still compressed bodies: nothing of a decoded body points into them.
+var opened = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
 // open unseals a row. wantCheck is the second half of the blind id when the caller asked for one resource by id, else 0.
 func (c *Caller) open(v *stored, id string, wantCheck int64) (Resource, error) {
 	key, err := c.Ring.RecordKey(v.keyver)
 	if err != nil {
 		return Resource{}, err
 	}
-	plain, err := key.Open(nil, v.body, c.place(v.typ, v.rid, int64(v.ver), v.lu, v.op))
+	scratch := opened.Get().(*[]byte)
+	defer opened.Put(scratch)
+	plain, err := key.Open((*scratch)[:0], v.body, c.place(v.typ, v.rid, int64(v.ver), v.lu, v.op))
 	if err != nil {
 		return Resource{}, err
 	}
+	*scratch = plain
 	b, err := decodeBody(plain)
 	if err != nil {
 		return Resource{}, err
