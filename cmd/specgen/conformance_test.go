@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestTablesAreCurrent compiles HL7's package (under CORDON_SHARED) and Medplum's folder (CORDON_DEFS), each where it is
+// TestConformanceTablesAreCurrent compiles HL7's package (under CORDON_SHARED) and Medplum's folder (CORDON_DEFS), each where it is
 // named: the committed tables must be what both say.
-func TestTablesAreCurrent(t *testing.T) {
+func TestConformanceTablesAreCurrent(t *testing.T) {
 	t.Parallel()
 	var inputs []string
 	if shared := os.Getenv("CORDON_SHARED"); shared != "" {

@@ -76,7 +76,7 @@ func restamp(t *testing.T, name string, v fhir.Value) {
 	}
 }
 
-func TestSyntheaIsClean(t *testing.T) {
+func TestConformanceSyntheaIsClean(t *testing.T) {
 	files, resources := 0, 0
 	archive(t, "data/synthea/synthea-smoke.tar.gz", func(name string, body []byte) {
 		d, err := fhir.Parse(body, fhir.Limits{})
@@ -107,7 +107,7 @@ var againstR4 = map[string]string{
 	"Questionnaire-qs1.json":           "Questionnaire.item[0].item[0].linkId",                  // 1..1, and not there
 }
 
-func TestHL7ExamplesAreClean(t *testing.T) {
+func TestConformanceHL7ExamplesAreClean(t *testing.T) {
 	files := 0
 	archive(t, "data/examples/hl7-r4-examples.tar.gz", func(name string, body []byte) {
 		files++
