@@ -25,15 +25,12 @@ func (f *Face) bundle(c *call) error {
 	if err := c.onlyGeneral(); err != nil {
 		return err
 	}
-	doc, err := c.parse()
+	doc, err := c.parse(fhir.ResourceType("Bundle"))
 	if err != nil {
 		return err
 	}
 	defer doc.Release()
 	root := doc.Root()
-	if err := sameType(root, fhir.ResourceType("Bundle")); err != nil {
-		return err
-	}
 	kind := root.Get("type").Str()
 	if kind != "batch" && kind != "transaction" {
 		return &fault.Fault{Kind: fault.Invalid, Text: "a Bundle sent here is a batch or a transaction", Issues: []fault.Issue{{Severity: "error",

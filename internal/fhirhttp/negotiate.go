@@ -120,13 +120,21 @@ func readFault(err error) error {
 	return fault.Wrap(fault.Invalid, err, "the body could not be read to its end")
 }
 
-// parse reads and parses the body; the caller releases the Doc.
-func (c *call) parse() (*fhir.Doc, error) {
+// parse reads and parses the body, which must be of the type; the caller releases the Doc.
+func (c *call) parse(t *fhir.Type) (*fhir.Doc, error) {
 	b, err := c.body()
 	if err != nil {
 		return nil, err
 	}
-	return fhir.Parse(b, fhir.DefaultLimits())
+	doc, err := fhir.Parse(b, fhir.DefaultLimits())
+	if err != nil {
+		return nil, err
+	}
+	if err := sameType(doc.Root(), t); err != nil {
+		doc.Release()
+		return nil, err
+	}
+	return doc, nil
 }
 
 // prefers reports whether the Prefer header holds a token, such as return=minimal (RFC 7240).

@@ -18,14 +18,11 @@ func (f *Face) create(c *call) error {
 	if err := c.onlyGeneral(); err != nil {
 		return err
 	}
-	doc, err := c.parse()
+	doc, err := c.parse(t)
 	if err != nil {
 		return err
 	}
 	defer doc.Release()
-	if err := sameType(doc.Root(), t); err != nil {
-		return err
-	}
 	r, created, err := f.records.Create(c.Context(), c.caller, t, doc.Root(), c.Header.Get("If-None-Exist"))
 	if err != nil {
 		return err
@@ -44,14 +41,11 @@ func (f *Face) update(c *call) error {
 	if err != nil {
 		return err
 	}
-	doc, err := c.parse()
+	doc, err := c.parse(t)
 	if err != nil {
 		return err
 	}
 	defer doc.Release()
-	if err := sameType(doc.Root(), t); err != nil {
-		return err
-	}
 	r, created, err := f.records.Update(c.Context(), c.caller, t, id, doc.Root(), match)
 	if err != nil {
 		return err

@@ -159,6 +159,17 @@ func (c *Caller) open(v *stored, id string, wantCheck int64) (Resource, error) {
 		Body: b.json, patients: b.patients}, nil
 }
 
+// look parses the body for as long as fn needs it; what fn keeps are strings.
+func (r *Resource) look(fn func(root fhir.Value)) error {
+	doc, err := fhir.Parse(r.Body.Reveal(), fhir.DefaultLimits())
+	if err != nil {
+		return fault.Wrap(fault.Internal, err, "a stored body is not JSON")
+	}
+	defer doc.Release()
+	fn(doc.Root())
+	return nil
+}
+
 func notFound() error { return fault.New(fault.NotFound, "no such resource") }
 
 func gone() error { return fault.New(fault.Gone, "the resource was deleted") }

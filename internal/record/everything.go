@@ -86,22 +86,23 @@ func (c *Caller) readable(rows []stored, seen map[string]bool, asked map[search.
 		if err != nil {
 			return nil, nil, err
 		}
-		doc, err := fhir.Parse(r.Body.Reveal(), fhir.DefaultLimits())
-		if err != nil {
-			return nil, nil, err
-		}
-		r.learn(doc.Root())
-		if c.mayRead(r.Type.Name) && !seen[key(&r)] {
+		err = r.look(func(root fhir.Value) {
+			r.learn(root)
+			if !c.mayRead(r.Type.Name) || seen[key(&r)] {
+				return
+			}
 			seen[key(&r)] = true
 			out = append(out, r)
-			search.AllLinks(doc.Root(), c.Base, func(l search.Link) {
+			search.AllLinks(root, c.Base, func(l search.Link) {
 				if l.Type != "" && !outside[l.Type] && !asked[l] && c.mayRead(l.Type) {
 					asked[l] = true
 					links = append(links, l)
 				}
 			})
+		})
+		if err != nil {
+			return nil, nil, err
 		}
-		doc.Release()
 	}
 	return out, links, nil
 }
@@ -142,12 +143,9 @@ func (s *Service) pointedAt(ctx context.Context, c *Caller, links []search.Link,
 		if r.Deleted {
 			continue
 		}
-		doc, err := fhir.Parse(r.Body.Reveal(), fhir.DefaultLimits())
-		if err != nil {
+		if err := r.look(r.learn); err != nil {
 			return nil, err
 		}
-		r.learn(doc.Root())
-		doc.Release()
 		if !seen[key(&r)] {
 			seen[key(&r)] = true
 			out = append(out, r)

@@ -9,7 +9,6 @@ import (
 	"github.com/cordon-ehr/cordon/internal/authz"
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/fhir/search"
-	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/placement"
 )
 
@@ -86,21 +85,21 @@ func (c *Caller) targets(q *search.Query, matches []Resource, seen map[string]bo
 	}
 	asked := map[search.Link]bool{}
 	for i := range matches {
-		doc, err := fhir.Parse(matches[i].Body.Reveal(), fhir.DefaultLimits())
+		err := matches[i].look(func(root fhir.Value) {
+			for _, in := range q.Includes {
+				in.Param.Links(root, c.Base, func(l search.Link) {
+					if l.Type == "" || asked[l] || seen[l.Type+"/"+l.ID] || (in.Target != "" && l.Type != in.Target) || !c.mayRead(l.Type) {
+						return
+					}
+					asked[l] = true
+					rid, _ := c.rid(fhir.ResourceType(l.Type), l.ID)
+					out = append(out, rid)
+				})
+			}
+		})
 		if err != nil {
 			return nil, err
 		}
-		for _, in := range q.Includes {
-			in.Param.Links(doc.Root(), c.Base, func(l search.Link) {
-				if l.Type == "" || asked[l] || seen[l.Type+"/"+l.ID] || (in.Target != "" && l.Type != in.Target) || !c.mayRead(l.Type) {
-					return
-				}
-				asked[l] = true
-				rid, _ := c.rid(fhir.ResourceType(l.Type), l.ID)
-				out = append(out, rid)
-			})
-		}
-		doc.Release()
 	}
 	return out, nil
 }
@@ -142,13 +141,14 @@ func (c *Caller) addIncluded(q *search.Query, rows []stored, seen map[string]boo
 		if r.Deleted {
 			continue
 		}
-		doc, err := fhir.Parse(r.Body.Reveal(), fhir.DefaultLimits())
+		ok := false
+		err = r.look(func(root fhir.Value) {
+			r.learn(root)
+			ok = rows[i].reverse(q, root, c.Base, matched)
+		})
 		if err != nil {
 			return err
 		}
-		r.ID = phi.Text(doc.Root().Get("id").Str())
-		ok := rows[i].reverse(q, doc.Root(), c.Base, matched)
-		doc.Release()
 		if !ok || seen[key(&r)] {
 			continue
 		}

@@ -149,17 +149,12 @@ func (h *hit) judge(pl *planned, base string) error {
 	if h.Deleted || h.Type != q.Type {
 		return nil
 	}
-	doc, err := fhir.Parse(h.Body.Reveal(), fhir.DefaultLimits())
-	if err != nil {
-		return fault.Wrap(fault.Internal, err, "a stored body is not JSON")
-	}
-	defer doc.Release()
-	root := doc.Root()
-	h.learn(root)
-	if h.ok = q.Match(root) && pl.linked(root, base); h.ok && len(q.Sort) > 0 {
-		h.keys = sortKeys(root, q)
-	}
-	return nil
+	return h.look(func(root fhir.Value) {
+		h.learn(root)
+		if h.ok = q.Match(root) && pl.linked(root, base); h.ok && len(q.Sort) > 0 {
+			h.keys = sortKeys(root, q)
+		}
+	})
 }
 
 // total counts all matches: in the index where that is exact, else by judging every candidate.

@@ -111,11 +111,5 @@ func (c *Caller) next(ch *change, v *stored, found bool) error {
 		ch.op = opCreate
 		return nil
 	}
-	doc, err := fhir.Parse(old.Body.Reveal(), fhir.DefaultLimits())
-	if err != nil {
-		return err
-	}
-	defer doc.Release()
-	ch.before = c.index().Extract(doc.Root(), ch.typ, ch.rid)
-	return nil
+	return old.look(func(root fhir.Value) { ch.before = c.index().Extract(root, ch.typ, ch.rid) })
 }
