@@ -65,32 +65,39 @@ func (c *Control) token(w http.ResponseWriter, r *http.Request) {
 		outcome.Error(w, err)
 		return
 	}
-	form, err := readForm(r)
-	if err != nil {
-		sendJSON(w, http.StatusBadRequest, &identity.OAuthError{Code: "invalid_request", Description: "the body is a form of at most 64 kB"})
-		return
-	}
 	a := assertion(r.Context())
 	who := identity.Caller{Request: a.Request, Agent: audit.Agent{Address: a.Address, UserHash: audit.HashUserAgent(r.UserAgent())}}
+	form, err := readForm(r)
+	if err != nil {
+		c.tokenError(w, r, c.identity.Refuse(r.Context(), at, who, &identity.OAuthError{Code: "invalid_request",
+			Description: "the body is a form of at most 64 kB", Status: http.StatusBadRequest}))
+		return
+	}
 	if id, secret, ok := r.BasicAuth(); ok { // both parts are form-encoded: RFC 6749 §2.3.1
 		who.Basic = true
 		who.BasicID, _ = url.QueryUnescape(id)
 		who.BasicSecret, _ = url.QueryUnescape(secret)
 	}
 	t, err := c.identity.Token(r.Context(), at, form, who)
-	if oe, ok := errors.AsType[*identity.OAuthError](err); ok {
-		if oe.Status == http.StatusUnauthorized {
-			w.Header().Set("WWW-Authenticate", `Basic realm="token"`)
-		}
-		sendJSON(w, oe.Status, oe)
+	if err != nil {
+		c.tokenError(w, r, err)
 		return
 	}
-	if err != nil {
+	sendJSON(w, http.StatusOK, t)
+}
+
+// tokenError answers in the words of OAuth where the request was refused, else as everywhere.
+func (c *Control) tokenError(w http.ResponseWriter, r *http.Request, err error) {
+	oe, ok := errors.AsType[*identity.OAuthError](err)
+	if !ok {
 		c.log.ErrorContext(r.Context(), "token request failed", slog.String("error", err.Error()))
 		outcome.Error(w, err)
 		return
 	}
-	sendJSON(w, http.StatusOK, t)
+	if oe.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="token"`)
+	}
+	sendJSON(w, oe.Status, oe)
 }
 
 func readForm(r *http.Request) (url.Values, error) {

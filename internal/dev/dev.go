@@ -56,14 +56,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { _ = management.Close() }()
-	db, err := pgserver.Start(ctx, pgserver.Config{Dir: dir, Bin: o.Bin, Settings: o.Settings, Log: o.Log})
+	db, err := supervise(ctx, pgserver.Config{Dir: dir, Bin: o.Bin, Settings: o.Settings, Log: o.Log}, o.Log)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
-		err = errors.Join(err, db.Stop(stop))
+		err = errors.Join(err, db.stop(stop))
 	}()
 	return serve(ctx, dir, o, db, public, management)
 }
@@ -79,8 +79,9 @@ func listen(ctx context.Context, at string) (net.Listener, error) {
 	return l, nil
 }
 
-// serve runs the platform on a started Postgres, and ends when either ends.
-func serve(ctx context.Context, dir string, o Options, db *pgserver.Server, public, management net.Listener) error {
+// serve runs the platform on a started Postgres, and ends when it is told to, or when Postgres cannot be kept running.
+func serve(ctx context.Context, dir string, o Options, sv *supervisor, public, management net.Listener) error {
+	db := sv.server()
 	st, err := load(dir)
 	if err != nil {
 		return err
@@ -113,10 +114,8 @@ func serve(ctx context.Context, dir string, o Options, db *pgserver.Server, publ
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		select {
-		case <-db.Done():
-			cancel(fmt.Errorf("postgres ended: %w", db.Err()))
-		case <-ctx.Done():
+		if err := sv.watch(ctx); err != nil {
+			cancel(err)
 		}
 	}()
 	path := filepath.Join(dir, "dev.json")

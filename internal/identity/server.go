@@ -134,6 +134,12 @@ func event(at Issuer, who Caller, what string) audit.Event {
 		Agent: who.Agent, Source: audit.Source{Role: "control"}, Request: who.Request})
 }
 
+// Refuse records that a request was refused before it could be read, and gives the refusal back, or that it could not be
+// recorded.
+func (s *Server) Refuse(ctx context.Context, at Issuer, who Caller, oe *OAuthError) error {
+	return s.refuse(ctx, at, who, "", oe)
+}
+
 func (s *Server) refuse(ctx context.Context, at Issuer, who Caller, client string, oe *OAuthError) error {
 	who.Agent.Kind, who.Agent.Client = "anonymous", client
 	e := event(at, who, "refuse")
