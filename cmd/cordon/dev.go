@@ -12,7 +12,7 @@ import (
 )
 
 type devCmd struct {
-	Dir      string `required:"" env:"CORDON_DIR" type:"path" help:"Folder for data, keys and certificates; what is in it survives a restart."`
+	Dir      string `required:"" env:"CORDON_DIR" help:"Folder for data, keys and certificates; what is in it survives a restart."`
 	Listen   string `default:"127.0.0.1:8443" help:"Address of the FHIR API and the operators' API."`
 	PGBin    string `name:"pg-bin" type:"existingdir" help:"Folder with Postgres' programs; found by itself when it is in a usual place."`
 	Demo     bool   `help:"Make demo tenants with synthetic patients."`

@@ -26,7 +26,7 @@ type cli struct {
 
 // global are the flags of every command that talks to a platform.
 type global struct {
-	Dir  string `help:"Folder of a development platform." env:"CORDON_DIR" type:"path"`
+	Dir  string `help:"Folder of a development platform." env:"CORDON_DIR"`
 	As   string `help:"Operator to act as, on a development platform." default:"alice" enum:"alice,bob"`
 	JSON bool   `help:"Print one JSON value."`
 }
