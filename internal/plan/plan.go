@@ -2,6 +2,7 @@ package plan
 
 import (
 	"math"
+	"slices"
 
 	"github.com/cordon-ehr/cordon/internal/blind"
 	"github.com/cordon-ehr/cordon/internal/fhir/search"
@@ -27,6 +28,7 @@ func New(q *search.Query, x blind.Index, chained map[int][]int64) *Plan {
 	for i := range q.Terms {
 		if rids, ok := chained[i]; ok {
 			all[i] = targets(&q.Terms[i], rids, nil)
+			all[i].exact = all[i].exact && !slices.ContainsFunc(q.Terms[i].Param.Paths, (*search.Path).Filtered)
 		} else {
 			all[i] = offer(&q.Terms[i], x)
 		}

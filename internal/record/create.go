@@ -2,6 +2,9 @@ package record
 
 import (
 	"context"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -119,11 +122,32 @@ func (s *Service) condition(ctx context.Context, c *Caller, t *fhir.Type, raw st
 	if len(q.Terms) == 0 || len(q.Sort)+len(q.Includes)+len(q.RevIncludes) > 0 || q.Cursor != "" {
 		return nil, fault.New(fault.Invalid, "a condition is one or more search parameters of %s and nothing else", t.Name)
 	}
+	for i := range q.Terms { // asked here, before there is a transaction: to record a refusal takes another connection
+		if t := &q.Terms[i]; t.Chain != nil {
+			if err := s.allow(ctx, c, doSearch, fhir.ResourceType(t.Type), ""); err != nil {
+				return nil, err
+			}
+		}
+	}
 	q.Count = 1 // a second match is fetched to see that there is more than one
 	return q, nil
 }
 
-// conditionLock is the advisory lock of a condition.
+// conditionLock is the advisory lock of a condition, however it is spelled.
 func (c *Caller) conditionLock(t *fhir.Type, raw string) int64 {
-	return c.index().Condition(t, raw)
+	return c.index().Condition(t, canonical(raw))
+}
+
+// canonical gives a condition in one spelling: the same parameters are the same text, whatever their order and escapes.
+func canonical(raw string) string {
+	pairs, err := search.Pairs(raw)
+	if err != nil {
+		return raw // refused where it is parsed
+	}
+	parts := make([]string, len(pairs))
+	for i, p := range pairs {
+		parts[i] = url.QueryEscape(p[0]) + "=" + url.QueryEscape(p[1])
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, "&")
 }

@@ -49,6 +49,7 @@ func (s *Service) include(ctx context.Context, c *Caller, read run, q *search.Qu
 		add := func(r pgx.Rows) error {
 			got, err := collect(r)
 			rows = append(rows, got...)
+			page.Cut = page.Cut || len(got) > maxIncluded // the query's own limit: rows of it may be the same or refused below
 			return err
 		}
 		if len(wanted) > 0 {

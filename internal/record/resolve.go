@@ -37,7 +37,7 @@ func (t *transaction) queries() (texts []string, locks []int64, err error) {
 		if e.Method != "POST" {
 			return nil, nil, e.wrong(fault.Invalid, "invalid", ".request.ifNoneExist", "ifNoneExist goes with POST")
 		}
-		q := strings.TrimPrefix(e.IfNoneExist, e.Type.Name+"?")
+		q := canonical(strings.TrimPrefix(e.IfNoneExist, e.Type.Name+"?"))
 		add(e.Type.Name + "?" + q)
 		locks = append(locks, t.c.conditionLock(e.Type, q))
 	}
@@ -51,8 +51,8 @@ func (t *transaction) queries() (texts []string, locks []int64, err error) {
 }
 
 // resolve runs the searches, and lets conditional creates that found their resource stand for it.
-func (t *transaction) resolve(ctx context.Context, read run, texts []string) error {
-	if err := t.lookUp(ctx, read, texts); err != nil {
+func (t *transaction) resolve(ctx context.Context, read run, texts []string, queries []*search.Query) error {
+	if err := t.lookUp(ctx, read, texts, queries); err != nil {
 		return err
 	}
 	made := map[string]int{}
@@ -61,7 +61,7 @@ func (t *transaction) resolve(ctx context.Context, read run, texts []string) err
 		if e.IfNoneExist == "" {
 			continue
 		}
-		q := e.Type.Name + "?" + strings.TrimPrefix(e.IfNoneExist, e.Type.Name+"?")
+		q := e.Type.Name + "?" + canonical(strings.TrimPrefix(e.IfNoneExist, e.Type.Name+"?"))
 		if j, twice := made[q]; twice {
 			return e.wrong(fault.Invalid, "duplicate", ".request.ifNoneExist", "entry %d has the same condition", t.entries[j].Index)
 		}
@@ -80,17 +80,22 @@ func (t *transaction) resolve(ctx context.Context, read run, texts []string) err
 	return nil
 }
 
-// lookUp runs all searches in one round trip; one whose first candidates were all refused by Match goes on alone.
-func (t *transaction) lookUp(ctx context.Context, read run, texts []string) error {
+// conditions parses the searches and asks whether the caller may run them.
+func (t *transaction) conditions(ctx context.Context, texts []string) ([]*search.Query, error) {
 	queries := make([]*search.Query, len(texts))
 	for i, text := range texts {
 		typ, raw, _ := strings.Cut(text, "?")
 		q, err := t.s.condition(ctx, t.c, fhir.ResourceType(typ), raw)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		queries[i] = q
 	}
+	return queries, nil
+}
+
+// lookUp runs all searches in one round trip; one whose first candidates were all refused by Match goes on alone.
+func (t *transaction) lookUp(ctx context.Context, read run, texts []string, queries []*search.Query) error {
 	found, err := t.s.matchAll(ctx, t.c, read, queries)
 	if err != nil {
 		return err

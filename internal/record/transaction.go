@@ -56,7 +56,11 @@ func (t *transaction) run(ctx context.Context) error {
 	if err := t.plan(ctx); err != nil {
 		return err
 	}
-	queries, locks, err := t.queries()
+	texts, locks, err := t.queries()
+	if err != nil {
+		return err
+	}
+	queries, err := t.conditions(ctx, texts)
 	if err != nil {
 		return err
 	}
@@ -64,7 +68,7 @@ func (t *transaction) run(ctx context.Context) error {
 		return err
 	}
 	if len(locks) == 0 {
-		if err := t.resolve(ctx, t.s.reading(t.c), queries); err != nil {
+		if err := t.resolve(ctx, t.s.reading(t.c), texts, queries); err != nil {
 			return err
 		}
 		if err := t.fill(); err != nil {
@@ -77,7 +81,7 @@ func (t *transaction) run(ctx context.Context) error {
 		if err := tx.Lock(ctx, locks); err != nil {
 			return err
 		}
-		if err := t.resolve(ctx, tx.Run, queries); err != nil {
+		if err := t.resolve(ctx, tx.Run, texts, queries); err != nil {
 			return err
 		}
 		if err := t.fill(); err != nil {
