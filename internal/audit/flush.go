@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -21,6 +22,8 @@ type Sink[T any] interface {
 // one transaction, while the requests wait. It is safe for concurrent use.
 type Flusher[T any] struct {
 	in      chan *waiting[T]
+	gate    sync.RWMutex // held for reading while an entry is handed over; Close takes it
+	closed  bool         // guarded by gate
 	sink    Sink[T]
 	wait    sync.WaitGroup
 	timeout time.Duration
@@ -50,10 +53,8 @@ func (f *Flusher[T]) Record(ctx context.Context, to T, rows []Row) error {
 		return nil
 	}
 	w := &waiting[T]{entry: Entry[T]{to, rows}, done: make(chan error, 1)}
-	select {
-	case f.in <- w:
-	case <-ctx.Done():
-		return Unwritable(ctx.Err())
+	if err := f.hand(ctx, w); err != nil {
+		return Unwritable(err)
 	}
 	select {
 	case err := <-w.done:
@@ -63,9 +64,30 @@ func (f *Flusher[T]) Record(ctx context.Context, to T, rows []Row) error {
 	}
 }
 
-// Close waits until everything accepted is written. No Record may follow.
+// errClosed is why a late entry is refused: the process is ending.
+var errClosed = errors.New("the flusher is closed")
+
+// hand gives an entry to the workers.
+func (f *Flusher[T]) hand(ctx context.Context, w *waiting[T]) error {
+	f.gate.RLock()
+	defer f.gate.RUnlock()
+	if f.closed {
+		return errClosed
+	}
+	select {
+	case f.in <- w:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close refuses further entries and waits until everything accepted is written.
 func (f *Flusher[T]) Close() {
+	f.gate.Lock()
+	f.closed = true
 	close(f.in)
+	f.gate.Unlock()
 	f.wait.Wait()
 }
 

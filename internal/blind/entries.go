@@ -32,7 +32,9 @@ type Entries struct {
 	Patients      []string // ids, in clear: they go into the sealed body only
 }
 
-// Extract reads a resource's entries from its bytes as stored, and blinds them.
+// Extract reads a resource's entries from its bytes as stored, and blinds them. An update takes away what Extract gives for the old
+// bytes: a change of what is extracted (parameters, domains, the base URL) therefore needs every resource of a tenant to be indexed
+// again, or what the old code posted stays behind. Match keeps such leftovers out of answers.
 func (x Index) Extract(root fhir.Value, t *fhir.Type, rid int64) Entries {
 	var in search.Entries
 	search.Extract(root, search.For(t), x.base, &in)

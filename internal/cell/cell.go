@@ -44,6 +44,7 @@ type Peers struct {
 type Cell struct {
 	cfg      Config
 	pool     *pg.Pool
+	own      *pg.Pool // the flusher's own
 	charts   *placement.Charts
 	flusher  *audit.Flusher[placement.Scope]
 	table    *routes.Table
@@ -73,9 +74,14 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 		pool.Close()
 		return nil, err
 	}
-	flusher := audit.NewFlusher[placement.Scope](charts, cfg.Flushers, metrics.Audited)
+	// Events of requests that hold a connection while they wait must not wait for one of the same pool.
+	events, err := pg.Open(ctx, cfg.Database, int32(cfg.Flushers))
+	if err != nil {
+		return nil, err
+	}
+	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events), cfg.Flushers, metrics.Audited)
 	table := routes.NewTable()
-	return &Cell{cfg: cfg, pool: pool, charts: charts, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
+	return &Cell{cfg: cfg, pool: pool, own: events, charts: charts, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
 		leases: lease.NewCache(peers.Broker, time.Now), face: fhirhttp.New(record.New(charts, flusher, cfg.Name, time.Now), metrics, log),
 		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}, nil
 }
@@ -84,6 +90,7 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 func (c *Cell) Run(ctx context.Context) error {
 	err := c.table.Run(ctx, "cell/"+c.cfg.Name, c.peers.Control)
 	c.flusher.Close()
+	c.own.Close()
 	c.pool.Close()
 	return err
 }

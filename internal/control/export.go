@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"iter"
 	"log/slog"
 	"net/http"
@@ -100,7 +101,7 @@ func pushed(run func(each func([]byte) error) error) rpc.Events {
 			}
 			return nil
 		})
-		if err != nil && err != context.Canceled { //nolint:errorlint // returned as is by the callback above
+		if err != nil && !errors.Is(err, context.Canceled) { // who stopped listening is told nothing
 			yield(rpc.Event{}, err)
 		}
 	}

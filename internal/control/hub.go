@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cordon-ehr/cordon/internal/authn"
+	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/registry"
 	"github.com/cordon-ehr/cordon/internal/routes"
 )
@@ -77,7 +78,8 @@ func (h *hub) pull(ctx context.Context, name string, known int64) (routes.Snapsh
 }
 
 // settle publishes the directory as it is now, and waits until every puller of the last minute has it, so that who changed a
-// tenant may rely on the change when the command returns. A puller that died is not waited for longer than a moment.
+// tenant may rely on the change when the command returns. One that does not ask within a moment is told
+// of: the change is made, but may not be everywhere.
 func (h *hub) settle(ctx context.Context) error {
 	if err := h.refresh(ctx); err != nil {
 		return err
@@ -97,7 +99,7 @@ func (h *hub) settle(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return fault.New(fault.Unavailable, "the change is made, but not every edge and cell has it yet")
 		case <-changed:
 		}
 	}

@@ -3,12 +3,14 @@ package fhirhttp
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -141,7 +143,7 @@ func (f *Face) dispatch(c *call, e *record.Entry) response {
 		return failed(fault.New(fault.Invalid, "the URL of an entry is relative to the FHIR base"))
 	}
 	if c.held.Load() > maxHeld {
-		return failed(fault.New(fault.TooLarge, "the answers to this Bundle are too large: send this entry in another one"))
+		return failed(tooMuch())
 	}
 	path, ok := plainPath("/" + strings.TrimPrefix(u.Path, "/"))
 	if !ok {
@@ -177,12 +179,21 @@ func (f *Face) dispatch(c *call, e *record.Entry) response {
 	if e.IfNoneExist != "" {
 		r.Header.Set("If-None-Exist", strings.TrimPrefix(e.IfNoneExist, strings.TrimPrefix(path, "/")+"?"))
 	}
-	rec := &recorder{header: http.Header{}}
-	if cut := rec.serve(f.routes, r); cut {
+	rec := &recorder{header: http.Header{}, held: &c.held}
+	cut := rec.serve(f.routes, r)
+	switch {
+	case rec.over && (e.Method == http.MethodGet || e.Method == http.MethodHead):
+		return failed(tooMuch())
+	case rec.over: // what was written is written: its answer goes without the resource
+		rec.body.Reset()
+	case cut:
 		return failed(fault.New(fault.Internal, "internal error"))
 	}
-	c.held.Add(int64(rec.body.Len()))
 	return rec.response(c, e.Method)
+}
+
+func tooMuch() *fault.Fault {
+	return fault.New(fault.TooLarge, "the answers to this Bundle are too large: send this entry in another one")
 }
 
 func failed(f *fault.Fault) response {
@@ -194,6 +205,8 @@ type recorder struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
+	held   *atomic.Int64 // of the whole Bundle
+	over   bool          // the Bundle's answers became too large: this one is not whole
 }
 
 func (r *recorder) Header() http.Header { return r.header }
@@ -206,8 +219,13 @@ func (r *recorder) WriteHeader(s int) {
 
 func (r *recorder) Write(b []byte) (int, error) {
 	r.WriteHeader(http.StatusOK)
+	if r.over = r.over || r.held.Add(int64(len(b))) > maxHeld; r.over {
+		return 0, errHeld
+	}
 	return r.body.Write(b)
 }
+
+var errHeld = errors.New("the answers to a Bundle are too large together")
 
 // serve lets h answer, and reports whether the answer was cut off: then what was recorded is not whole.
 func (r *recorder) serve(h http.Handler, req *http.Request) (cut bool) {

@@ -169,10 +169,13 @@ func (c *call) sendBundle(b *bundleWriter) {
 	outcome.Header(h)
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	c.w.WriteHeader(http.StatusOK)
+	var err error
 	if c.Method != http.MethodHead {
-		_, _ = c.w.Write(b.Bytes())
+		_, err = c.w.Write(b.Bytes())
 	}
-	b.release()
+	if err == nil { // what HTTP/2 could not send to its end it may still be reading
+		b.release()
+	}
 }
 
 // release gives a writer whose answer was sent back for the next one.

@@ -143,6 +143,9 @@ func NewCache(b Broker, now func() time.Time) *Cache {
 	return &Cache{broker: b, now: now, rings: map[tenant.ID]*Ring{}}
 }
 
+// fetchTimeout bounds a call of the broker, which a whole tenant may be waiting for.
+const fetchTimeout = 10 * time.Second
+
 // renewAhead is how long before its end a lease is renewed in the foreground, so that no request starts on a dying one.
 const renewAhead = 20 * time.Second
 
@@ -157,11 +160,17 @@ func (c *Cache) For(ctx context.Context, id tenant.ID, token string) (*Ring, err
 	}
 	// One caller fetches for all that wait: its own cancellation must not fail the others. When its token was refused, the
 	// others try their own.
-	v, err, shared := c.flight.Do(id.String(), func() (any, error) { return c.fetch(context.WithoutCancel(ctx), id, token) })
-	if err == nil {
-		return v.(*Ring), nil
+	var got singleflight.Result
+	select {
+	case got = <-c.flight.DoChan(id.String(), func() (any, error) { return c.fetch(context.WithoutCancel(ctx), id, token) }):
+	case <-ctx.Done():
+		return nil, fault.Wrap(fault.Unavailable, ctx.Err(), "the request was ended before its keys came")
 	}
-	if shared && fault.Is(err, fault.Unauthenticated) {
+	err := got.Err
+	if err == nil {
+		return got.Val.(*Ring), nil
+	}
+	if got.Shared && fault.Is(err, fault.Unauthenticated) {
 		ring, ferr := c.fetch(ctx, id, token)
 		if ferr == nil {
 			return ring, nil
@@ -180,6 +189,8 @@ func (c *Cache) For(ctx context.Context, id tenant.ID, token string) (*Ring, err
 
 // fetch asks the broker and keeps the answer.
 func (c *Cache) fetch(ctx context.Context, id tenant.ID, token string) (*Ring, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
 	g, err := c.broker.Lease(ctx, Request{Tenant: id, Purpose: Chart, Proof: token})
 	if err != nil {
 		return nil, err

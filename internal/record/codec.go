@@ -131,6 +131,9 @@ func (c *Caller) place(typ int16, rid int64, ver int64, lu int64, op int16) seal
 	return p
 }
 
+// keptOpened bounds the buffers that are kept.
+const keptOpened = 1 << 20
+
 // opened keeps buffers for unsealed, still compressed bodies: nothing of a decoded body points into them.
 var opened = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
@@ -141,7 +144,11 @@ func (c *Caller) open(v *stored, id string, wantCheck int64) (Resource, error) {
 		return Resource{}, err
 	}
 	scratch := opened.Get().(*[]byte)
-	defer opened.Put(scratch)
+	defer func() {
+		if cap(*scratch) <= keptOpened {
+			opened.Put(scratch)
+		}
+	}()
 	plain, err := key.Open((*scratch)[:0], v.body, c.place(v.typ, v.rid, int64(v.ver), v.lu, v.op))
 	if err != nil {
 		return Resource{}, err

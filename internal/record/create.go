@@ -13,6 +13,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/fhir/search"
+	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/placement"
 )
 
@@ -102,7 +103,11 @@ func (s *Service) createUnless(ctx context.Context, c *Caller, t *fhir.Type, roo
 			})
 		case 1:
 			r, created = found[0], false
-			rows := c.seal(s.ofOne(c, doSearch, &r, 0))
+			found := s.ofOne(c, doSearch, &r, 0)
+			for i := range found { // what was asked tells what the answer disclosed
+				found[i].Query = phi.Text(condition)
+			}
+			rows := c.seal(found)
 			return tx.Run(ctx, func(b *placement.Batch) { b.Audit(rows) })
 		}
 		return fault.New(fault.Precondition, "the condition matches more than one resource")

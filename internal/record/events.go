@@ -96,7 +96,8 @@ func (s *Service) ofSet(c *Caller, what action, typ string, rs []Resource) []aud
 	return out
 }
 
-// newPatients gives the events of a portion: of the patients that told does not know yet.
+// newPatients gives the events of a portion: of the patients that told does not know yet. Their count is that of the portion in
+// which they came first.
 func (s *Service) newPatients(c *Caller, rs []Resource, told map[string]bool) []audit.Event {
 	var out []audit.Event
 	for _, e := range s.ofSet(c, doEverything, "Patient", rs) {

@@ -22,8 +22,11 @@ ORDER BY o.type, o.rid LIMIT $5) i
 CROSS JOIN LATERAL (SELECT rid, lu, ver, keyver, type, op, body FROM version v WHERE v.tenant = $1 AND v.rid = i.rid ORDER BY v.ver DESC LIMIT 1) v
 ORDER BY i.type, i.rid`
 
-// everythingPage is how much is read, recorded and sent at a time: memory stays flat for the largest chart.
-const everythingPage = 1000
+// everythingPage and pointedPage are how much is read, recorded and sent at a time: memory stays flat for the largest chart.
+const (
+	everythingPage = 500
+	pointedPage    = 200
+)
 
 // Everything gives a patient's compartment and what it points at (FHIR R4 patient-operation-everything), in portions. The event
 // of each patient in a portion is durable before emit is called with it. Types that the caller may not read are left out.
@@ -37,12 +40,18 @@ func (s *Service) Everything(ctx context.Context, c *Caller, id string, emit fun
 	var typ int16
 	var rid int64
 	for first := true; ; first = false {
-		rows, err := s.compartment(ctx, c, pat, typ, rid)
+		var patient stored
+		found := !first // asked for with the first portion only
+		rows, err := s.compartment(ctx, c, pat, typ, rid, func(b *placement.Batch) {
+			if first {
+				one(b, &patient, &found, readSQL, pat)
+			}
+		})
 		if err != nil {
 			return err
 		}
-		if first && len(rows) == 0 {
-			// Not there, or deleted: Read finds out which, and records it.
+		if !found || patient.op == opDelete {
+			// Not there, or deleted, whatever still points at it: get finds out which, and records it.
 			_, err := s.get(ctx, c, doEverything, patientType, id, readSQL)
 			return err
 		}
@@ -50,17 +59,23 @@ func (s *Service) Everything(ctx context.Context, c *Caller, id string, emit fun
 		if err != nil {
 			return err
 		}
-		more, err := s.pointedAt(ctx, c, links, seen)
-		if err != nil {
-			return err
-		}
-		if out = append(out, more...); len(out) > 0 {
-			if err := s.record(ctx, c, s.newPatients(c, out, told)); err != nil {
+		for {
+			if len(out) > 0 {
+				if err := s.record(ctx, c, s.newPatients(c, out, told)); err != nil {
+					return err
+				}
+				if err := emit(out); err != nil {
+					return err
+				}
+			}
+			if len(links) == 0 {
+				break
+			}
+			n := min(len(links), pointedPage)
+			if out, err = s.pointedAt(ctx, c, links[:n], seen); err != nil {
 				return err
 			}
-			if err := emit(out); err != nil {
-				return err
-			}
+			links = links[n:]
 		}
 		if len(rows) < everythingPage {
 			return nil
@@ -69,8 +84,9 @@ func (s *Service) Everything(ctx context.Context, c *Caller, id string, emit fun
 	}
 }
 
-func (s *Service) compartment(ctx context.Context, c *Caller, pat int64, typ int16, rid int64) (rows []stored, err error) {
+func (s *Service) compartment(ctx context.Context, c *Caller, pat int64, typ int16, rid int64, also func(*placement.Batch)) (rows []stored, err error) {
 	err = s.charts.Read(ctx, c.Scope, func(b *placement.Batch) {
+		also(b)
 		b.Queue(everythingSQL, pat, typ, rid, everythingPage).Query(func(r pgx.Rows) error {
 			rows, err = collect(r)
 			return err
@@ -121,35 +137,9 @@ func (s *Service) pointedAt(ctx context.Context, c *Caller, links []search.Link,
 			rids = append(rids, rid)
 		}
 	}
-	if len(rids) == 0 {
-		return nil, nil
-	}
-	var rows []stored
-	err := s.charts.Read(ctx, c.Scope, func(b *placement.Batch) {
-		b.Queue(bodiesSQL, rids).Query(func(r pgx.Rows) (err error) {
-			rows, err = collect(r)
-			return err
-		})
+	return s.bodies(ctx, c, s.reading(c), rids, func(r *Resource, _ fhir.Value) bool {
+		first := !seen[key(r)]
+		seen[key(r)] = true
+		return first
 	})
-	if err != nil {
-		return nil, err
-	}
-	var out []Resource
-	for i := range rows {
-		r, err := c.open(&rows[i], "", 0)
-		if err != nil {
-			return nil, err
-		}
-		if r.Deleted {
-			continue
-		}
-		if err := r.look(r.learn); err != nil {
-			return nil, err
-		}
-		if !seen[key(&r)] {
-			seen[key(&r)] = true
-			out = append(out, r)
-		}
-	}
-	return out, nil
 }

@@ -101,7 +101,22 @@ func (t *transaction) lookUp(ctx context.Context, read run, texts []string, quer
 		return err
 	}
 	for i, text := range texts {
+		for j := range found[i] {
+			if e := t.deletes(key(&found[i][j])); e != nil {
+				return e.wrong(fault.Invalid, "conflict", ".request.url", "another entry has a condition that matches what this one deletes")
+			}
+		}
 		t.byQuery[text] = found[i]
+	}
+	return nil
+}
+
+// deletes finds the entry that deletes a resource. Deletions come first (FHIR R4 http.html#trules), so nothing may be bound to it.
+func (t *transaction) deletes(ref string) *Entry {
+	for i := range t.entries {
+		if e := &t.entries[i]; e.Method == "DELETE" && e.Type.Name+"/"+e.ID == ref {
+			return e
+		}
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func (s *Service) walk(ctx context.Context, c *Caller, read run, pl *planned, pa
 	if err != nil {
 		return err
 	}
-	want, chunk := pl.Query.Count, pl.Query.Count+1
+	want, chunk, bytes := pl.Query.Count, min(pl.Query.Count+1, firstChunk), 0
 	for {
 		rows, err := s.chunk(ctx, c, read, pl, after, chunk)
 		if err != nil {
@@ -81,11 +81,12 @@ func (s *Service) walk(ctx context.Context, c *Caller, read run, pl *planned, pa
 			if !rows[i].ok {
 				continue
 			}
-			if len(page.Matches) == want {
+			if len(page.Matches) == want || bytes > pageBytes {
 				page.Next = c.sealCursor(pl.Query, *after)
 				return nil
 			}
 			page.Matches = append(page.Matches, rows[i].Resource)
+			bytes += len(rows[i].Body)
 			after = &plan.Position{Key: rows[i].sort, Rid: rows[i].rid}
 		}
 		if len(rows) < chunk {
@@ -93,8 +94,25 @@ func (s *Service) walk(ctx context.Context, c *Caller, read run, pl *planned, pa
 		}
 		last := rows[len(rows)-1]
 		after = &plan.Position{Key: last.sort, Rid: last.rid}
-		chunk = min(chunk*4, 2000)
+		chunk = nextChunk(chunk, rows)
 	}
+}
+
+// What is read at a time is bounded by rows first and then, when the size of a tenant's resources shows, by bytes. A page ends
+// early when it is large: the next link goes on.
+const (
+	firstChunk = 101
+	chunkRows  = 1000
+	pageBytes  = 32 << 20
+)
+
+// nextChunk is how many candidates are read after these: more, while they are small.
+func nextChunk(chunk int, rows []hit) int {
+	size := 1
+	for i := range rows {
+		size += len(rows[i].Body)
+	}
+	return max(1, min(chunk*4, chunkRows, pageBytes*len(rows)/size))
 }
 
 // hit is a candidate with its place in the order.
@@ -175,9 +193,8 @@ func (s *Service) total(ctx context.Context, c *Caller, read run, pl *planned) (
 // all calls each for every match; more than most is Unprocessable.
 func (s *Service) all(ctx context.Context, c *Caller, read run, pl *planned, most int, each func(*hit)) error {
 	var after *plan.Position
-	n := 0
+	n, chunk := 0, firstChunk
 	for {
-		const chunk = 1000
 		rows, err := s.chunk(ctx, c, read, pl, after, chunk)
 		if err != nil {
 			return err
@@ -195,5 +212,6 @@ func (s *Service) all(ctx context.Context, c *Caller, read run, pl *planned, mos
 			return nil
 		}
 		after = &plan.Position{Key: rows[len(rows)-1].sort, Rid: rows[len(rows)-1].rid}
+		chunk = nextChunk(chunk, rows)
 	}
 }

@@ -32,7 +32,8 @@ func New(charts *placement.Charts, events Recorder, site string, now func() time
 	return &Service{charts: charts, events: events, site: site, now: now}
 }
 
-// Caller is on whose behalf and with which keys a call is made. One is made per request, and used by one goroutine at a time.
+// Caller is on whose behalf and with which keys a call is made. One is made per request. Only its
+// own goroutine records events with it; others may blind and seal.
 type Caller struct {
 	Scope   placement.Scope
 	Ring    *lease.Ring

@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -33,6 +34,7 @@ type transaction struct {
 	changes []*change             // by position in entries; nil for one that writes nothing
 	done    []Outcome             // by position in entries
 	ids     map[string]string     // fullUrl → Type/id
+	texts   []string              // the searches that it runs: conditions and conditional references
 	byQuery map[string][]Resource // Type?query → matches
 }
 
@@ -60,6 +62,7 @@ func (t *transaction) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t.texts = texts
 	queries, err := t.conditions(ctx, texts)
 	if err != nil {
 		return err
@@ -171,7 +174,12 @@ func (t *transaction) fill() error {
 	g.SetLimit(parallel)
 	const portion = 64
 	for from := 0; from < len(t.entries); from += portion {
-		g.Go(func() error {
+		g.Go(func() (err error) {
+			defer func() { // a panic on a goroutine of ours would end the process, and with it every tenant
+				if recover() != nil {
+					err = fault.New(fault.Internal, "internal error")
+				}
+			}()
 			for i := from; i < min(from+portion, len(t.entries)); i++ {
 				if err := t.fillOne(i); err != nil {
 					return err
@@ -236,7 +244,7 @@ func (t *transaction) events() []audit.Event {
 	out := make([]audit.Event, len(order))
 	for i, p := range order {
 		e := t.c.event(t.s.site, doTransaction)
-		e.Entity.Type, e.Entity.Count, e.Resources = "Bundle", len(refs[p]), refs[p]
+		e.Entity.Type, e.Entity.Count, e.Resources, e.Query = "Bundle", len(refs[p]), refs[p], phi.Text(strings.Join(t.texts, "\n"))
 		if p != "" {
 			e.Patient = phi.Text("Patient/" + p)
 		}

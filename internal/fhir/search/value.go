@@ -184,6 +184,9 @@ func periodSpan(v fhir.Value) (Span, bool) {
 	if okHi {
 		s.Hi = hi.Hi
 	}
+	if s.Lo > s.Hi { // against R4's invariant per-1, but nothing refuses it: what lies between is what it says
+		s.Lo, s.Hi = s.Hi, s.Lo
+	}
 	return s, okLo || okHi
 }
 
