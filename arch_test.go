@@ -150,7 +150,7 @@ func TestWalls(t *testing.T) {
 	}
 }
 
-// TestRoomsSpeak wants a package comment of every package, and keeps the budgets of DESIGN.md §10.
+// TestRoomsSpeak wants a package comment of every package, and keeps the budgets of CONTRIBUTING.md.
 func TestRoomsSpeak(t *testing.T) {
 	t.Parallel()
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {

@@ -50,7 +50,7 @@ func part(e map[string]any, name string) map[string]any {
 	return m
 }
 
-// TestEventOfEachInteraction does each interaction under a request id of its own and compares the events with REQUIREMENTS §3.
+// TestEventOfEachInteraction does each interaction under a request id of its own and compares the events with what one must hold.
 func TestEventOfEachInteraction(t *testing.T) {
 	t.Parallel()
 	p := cordontest.Shared(t)

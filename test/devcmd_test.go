@@ -169,7 +169,7 @@ func TestDevStopsCleanly(t *testing.T) {
 	}
 }
 
-// devJSON checks the file that everything else finds the platform by (DESIGN.md §9).
+// devJSON checks the file that everything else finds the platform by.
 func devJSON(t *testing.T, d *cordontest.Dev) {
 	t.Helper()
 	path := filepath.Join(d.Dir, "dev.json")

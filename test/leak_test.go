@@ -172,7 +172,7 @@ func TestNothingOfAnotherTenant(t *testing.T) {
 }
 
 // TestNothingOfAnotherTenantWithoutRowSecurity takes the database's lock away: the application's and the cryptographic one
-// hold alone (DESIGN.md §2, law 2).
+// hold alone.
 func TestNothingOfAnotherTenantWithoutRowSecurity(t *testing.T) {
 	t.Parallel()
 	p := cordontest.Own(t)

@@ -119,7 +119,7 @@ func (r *phiRun) all(what string, c *cordontest.Client, asks []leakAsk, wantErro
 }
 
 // TestNoPHIOutside seeds a platform of its own with a patient, goes through good, wrong, denied and failing requests, and then
-// looks for the seeds in the log, in the metrics, in what errors say and in Postgres' log (REQUIREMENTS T11, S61).
+// looks for the seeds in the log, in the metrics, in what errors say and in Postgres' log.
 func TestNoPHIOutside(t *testing.T) {
 	t.Parallel()
 	p := cordontest.Own(t)

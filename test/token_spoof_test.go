@@ -20,8 +20,8 @@ func portOf(t testing.TB, p *cordontest.Platform) string {
 	return u.Port()
 }
 
-// TestSpoofedTenant names a tenant in every place but the right ones, and two tenants where there is room for one (REQUIREMENTS
-// T17): the token's, the host's and the path's must be the same, and nothing else counts.
+// TestSpoofedTenant names a tenant in every place but the right ones, and two tenants where there is room for one: the
+// token's, the host's and the path's must be the same, and nothing else counts.
 func TestSpoofedTenant(t *testing.T) {
 	t.Parallel()
 	p := cordontest.Shared(t)

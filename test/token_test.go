@@ -175,7 +175,7 @@ func broken(x taken, out map[string]string) {
 	}
 }
 
-// TestForgedTokens tries what attackers try with JWTs (REQUIREMENTS T16): each gets the one public answer, which does not tell
+// TestForgedTokens tries what attackers try with JWTs: each gets the one public answer, which does not tell
 // what was wrong.
 func TestForgedTokens(t *testing.T) {
 	t.Parallel()

@@ -14,7 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// cli is the command line. Names of flags and commands are a stable surface (DESIGN.md §9).
+// cli is the command line. Names of flags and commands are a stable surface.
 type cli struct {
 	Dev    devCmd    `cmd:"" help:"Run a whole platform with its own Postgres in one folder."`
 	Serve  serveCmd  `cmd:"" help:"Run the roles on given databases."`

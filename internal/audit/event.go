@@ -2,7 +2,7 @@
 // tenant's audit key where the tenant's keys are at hand (the cell); control and keys, which see no chart, store theirs
 // in clear. What stands beside the sealed bytes is what a ledger needs: identity, time, key version.
 //
-// Fields follow REQUIREMENTS §3: a superset of FHIR AuditEvent as BALP profiles it.
+// Fields are a superset of FHIR AuditEvent as IHE BALP profiles it.
 package audit
 
 import (

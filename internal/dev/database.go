@@ -91,7 +91,7 @@ func roleSQL(st *state) []string {
 CREATE ROLE %[1]s NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOREPLICATION; END IF; ALTER ROLE %[1]s %[2]s; END $do$`, r, login))
 	}
 	// The cell's queries spell out the order of joins over opaque tokens, about which statistics say nothing: a plan is made
-	// once per statement, and walks indexes (STORAGE.md §1).
+	// once per statement, and walks indexes (docs/adr/0002).
 	for _, set := range []string{"plan_cache_mode = force_generic_plan", "enable_seqscan = off", "enable_bitmapscan = off", "enable_hashjoin = off",
 		"enable_mergejoin = off", "enable_material = off", "jit = off", "statement_timeout = '60s'", "idle_in_transaction_session_timeout = '60s'"} {
 		out = append(out, "ALTER ROLE "+roleCell+" SET "+set)

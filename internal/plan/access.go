@@ -38,7 +38,7 @@ type access struct {
 	exact  bool
 }
 
-// rank orders drivers from the most to the least selective, by kind of parameter (STORAGE.md §7, risk 2: a static rank).
+// rank orders drivers from the most to the least selective, by kind of parameter (docs/adr/0002).
 type rank uint8
 
 const (

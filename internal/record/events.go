@@ -58,7 +58,7 @@ func (s *Service) ofOne(c *Caller, what action, r *Resource, previous int64) []a
 	return perPatient(e, r.patients)
 }
 
-// perPatient repeats an event for each patient (REQUIREMENTS §3: one event per patient touched).
+// perPatient repeats an event for each patient: one event per patient touched.
 func perPatient(e audit.Event, patients []string) []audit.Event {
 	if len(patients) == 0 {
 		return []audit.Event{e}

@@ -59,7 +59,7 @@ func ParseSlug(s string) (Slug, error) {
 	return Slug(s), nil
 }
 
-// Placement says where a tenant's charts live (DESIGN.md §1).
+// Placement says where a tenant's charts live.
 type Placement string
 
 // The placements. Pooled is shared tables under row security; the others come with their own provisioning steps.

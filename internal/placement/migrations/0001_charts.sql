@@ -1,5 +1,5 @@
 -- +goose Up
--- The chart database of a cell (STORAGE.md §7). Every key starts with the tenant's cell-local number; every table forces row
+-- The chart database of a cell (docs/adr/0002). Every key starts with the tenant's cell-local number; every table forces row
 -- security with a bare current_setting policy: without a tenant set, any touch is an error.
 CREATE TABLE head (                          -- the current state of a resource, thin and updated in place (HOT)
   rid    int8 NOT NULL,                      -- blind id: keyed hash of type and id
