@@ -32,12 +32,13 @@ var mayImport = map[string]string{
 	// trust
 	"seal": "", "authz": "", "lease": "seal",
 	"audit":     "seal",
+	"auditlog":  "audit pg",
 	"routes":    "",
 	"rpc":       "audit",
 	"authn":     "authz routes",
 	"placement": "pg audit authn routes",
-	"keyring":   "pg audit seal",
-	"registry":  "pg audit",
+	"keyring":   "pg audit auditlog seal",
+	"registry":  "pg audit auditlog",
 	// capabilities
 	"identity":  "registry audit authn authz",
 	"provision": "registry audit",

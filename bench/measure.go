@@ -16,7 +16,6 @@ import (
 type operation struct {
 	name    string
 	workers []int
-	per     int // resources a call
 	do      func(ctx context.Context, n int64) error
 	whole   func(ctx context.Context, workers int, span time.Duration) (float64, error) // a program that counts by itself
 }

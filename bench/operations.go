@@ -114,7 +114,7 @@ func (s *server) operations(d *dataset) []operation {
 			o := obs(n)
 			return s.fhir(ctx, "PUT", "/Observation/"+o.id, bytes.Replace(o.body, []byte(`"status":"final"`), fmt.Appendf(nil, `"status":%q`, []string{"amended", "final"}[n%2]), 1), nil)
 		}},
-		{name: "bundle", workers: []int{1, 4}, per: d.resources / len(d.bundles), do: func(ctx context.Context, n int64) error {
+		{name: "bundle", workers: []int{1, 4}, do: func(ctx context.Context, n int64) error {
 			return s.fhir(ctx, "POST", "", d.bundles[int(n)%len(d.bundles)], nil)
 		}},
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -55,7 +54,7 @@ func newRaw(ctx context.Context, s *server, d *dataset) (*raw, error) {
 	if err := r.collect(ctx, min(50, len(d.patients))); err != nil {
 		return nil, err
 	}
-	out, err := exec.CommandContext(ctx, filepath.Join(bin, "pgbench"), "-i", "-q", "-s", "10", r.libpq()).CombinedOutput()
+	out, err := exec.CommandContext(ctx, filepath.Join(bin, "pgbench"), "-i", "-q", "-s", "10", r.dsn).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("pgbench -i: %w: %s", err, out)
 	}
@@ -63,14 +62,6 @@ func newRaw(ctx context.Context, s *server, d *dataset) (*raw, error) {
 }
 
 func (r *raw) close() { r.pool.Close() }
-
-// libpq gives the DSN in the form that Postgres' own tools take.
-func (r *raw) libpq() string {
-	if u, err := url.Parse(r.dsn); err == nil && strings.HasPrefix(u.Scheme, "postgres") {
-		return r.dsn
-	}
-	return r.dsn
-}
 
 // collect reads back the rows of some patients' compartments: what their Bundles became.
 func (r *raw) collect(ctx context.Context, patients int) error {
@@ -149,7 +140,7 @@ func (r *raw) operations() []operation {
 	return []operation{
 		{name: "raw: pgbench -S", workers: []int{1, 16}, whole: func(ctx context.Context, workers int, span time.Duration) (float64, error) {
 			out, err := exec.CommandContext(ctx, filepath.Join(r.bin, "pgbench"), "-n", "-S", "-M", "prepared", "-c", strconv.Itoa(workers), "-j", "2",
-				"-T", strconv.Itoa(max(1, int(span.Seconds()))), r.libpq()).CombinedOutput()
+				"-T", strconv.Itoa(max(1, int(span.Seconds()))), r.dsn).CombinedOutput()
 			m := tps.FindSubmatch(out)
 			if err != nil || m == nil {
 				return 0, fmt.Errorf("pgbench: %w: %s", err, out)

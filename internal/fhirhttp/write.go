@@ -33,11 +33,7 @@ func (f *Face) create(c *call) error {
 
 // update serves PUT Type/id, with If-Match.
 func (f *Face) update(c *call) error {
-	t, id, err := c.target()
-	if err != nil {
-		return err
-	}
-	match, err := c.ifMatch()
+	t, id, match, err := c.target()
 	if err != nil {
 		return err
 	}
@@ -56,11 +52,7 @@ func (f *Face) update(c *call) error {
 
 // delete serves DELETE Type/id, with If-Match.
 func (f *Face) delete(c *call) error {
-	t, id, err := c.target()
-	if err != nil {
-		return err
-	}
-	match, err := c.ifMatch()
+	t, id, match, err := c.target()
 	if err != nil {
 		return err
 	}
@@ -77,16 +69,19 @@ func (f *Face) delete(c *call) error {
 	return nil
 }
 
-// target reads type and id of a write: an id that is no FHIR id is the caller's mistake here.
-func (c *call) target() (*fhir.Type, string, error) {
-	t, err := c.resourceType()
-	if err != nil {
-		return nil, "", err
+// target reads type, id and If-Match of a write: an id that is no FHIR id is the caller's mistake here.
+func (c *call) target() (t *fhir.Type, id string, match int64, err error) {
+	if t, err = c.resourceType(); err != nil {
+		return nil, "", 0, err
 	}
-	if !fhir.ValidID(c.PathValue("id")) {
-		return nil, "", fault.New(fault.Invalid, "an id is 1 to 64 of A-Z, a-z, 0-9, - and .")
+	if id = c.PathValue("id"); !fhir.ValidID(id) {
+		return nil, "", 0, fault.New(fault.Invalid, "an id is 1 to 64 of A-Z, a-z, 0-9, - and .")
 	}
-	return t, c.PathValue("id"), c.onlyGeneral()
+	if err = c.onlyGeneral(); err != nil {
+		return nil, "", 0, err
+	}
+	match, err = c.ifMatch()
+	return t, id, match, err
 }
 
 func (c *call) ifMatch() (int64, error) {

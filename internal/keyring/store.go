@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/auditlog"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/seal"
@@ -48,12 +49,13 @@ type Secret struct {
 
 // Store keeps wrapped keys in the broker's database. It is safe for concurrent use.
 type Store struct {
+	*auditlog.Log
 	pool *pg.Pool
 	kms  KMS
 }
 
 // NewStore works as the broker's database role.
-func NewStore(pool *pg.Pool, kms KMS) *Store { return &Store{pool, kms} }
+func NewStore(pool *pg.Pool, kms KMS) *Store { return &Store{auditlog.New(pool), pool, kms} }
 
 // rootKey names the KMS key under which tenants of the mode shared-root are wrapped.
 const rootKey = "root"
@@ -86,7 +88,7 @@ func (s *Store) Mint(ctx context.Context, t tenant.ID, e audit.Event) error {
 				return err
 			}
 		}
-		return insertAudit(ctx, tx, e)
+		return s.Insert(ctx, tx, e)
 	})
 	if err != nil {
 		return fmt.Errorf("mint keys of tenant %s: %w", t, err)
@@ -151,28 +153,6 @@ func SigningKey(s seal.Secret) (*ecdsa.PrivateKey, error) {
 		}
 	}
 	return nil, fault.New(fault.Internal, "no signing key")
-}
-
-// Record makes an event durable on its own.
-func (s *Store) Record(ctx context.Context, e audit.Event) error {
-	return audit.Unwritable(s.pool.Tx(ctx, func(tx pgx.Tx) error { return insertAudit(ctx, tx, e) }))
-}
-
-func insertAudit(ctx context.Context, tx pgx.Tx, e audit.Event) error {
-	r := audit.Clear(e)
-	_, err := tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body) VALUES ($1, $2, $3, $4)`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body)
-	return audit.Unwritable(pg.Fault(err))
-}
-
-// Events gives a tenant's key events, oldest first, as JSON.
-func (s *Store) Events(ctx context.Context, t tenant.ID, each func([]byte) error) error {
-	return s.pool.Rows(ctx, `SELECT body FROM audit WHERE tenant = $1 ORDER BY id`, []any{t.Bytes()}, func(r pgx.Rows) error {
-		var b []byte
-		if err := r.Scan(&b); err != nil {
-			return err
-		}
-		return each(b)
-	})
 }
 
 // Ping asks the database for a sign of life.

@@ -22,7 +22,7 @@ func (s *Service) matches(ctx context.Context, c *Caller, read run, q *search.Qu
 func (s *Service) matchAll(ctx context.Context, c *Caller, read run, queries []*search.Query) ([][]Resource, error) {
 	const n = 3
 	plans := make([]*planned, len(queries))
-	rows := make([][]stored, len(queries))
+	rows := make([][]candidate, len(queries))
 	for i, q := range queries {
 		chained, err := s.chains(ctx, c, read, q)
 		if err != nil {
@@ -37,7 +37,7 @@ func (s *Service) matchAll(ctx context.Context, c *Caller, read run, queries []*
 		for i, pl := range plans {
 			sql, params := pl.Page(nil, n)
 			b.Queue(sql, params...).Query(func(r pgx.Rows) (err error) {
-				rows[i], err = collectSorted(r)
+				rows[i], err = candidates(r)
 				return err
 			})
 		}
@@ -55,17 +55,14 @@ func (s *Service) matchAll(ctx context.Context, c *Caller, read run, queries []*
 }
 
 // verified judges the first candidates; when there may be more and fewer than two matched, it goes through all.
-func (s *Service) verified(ctx context.Context, c *Caller, read run, pl *planned, rows []stored, n int) (out []Resource, err error) {
-	for i := range rows {
-		h := hit{}
-		if h.Resource, err = c.open(&rows[i], "", 0); err != nil {
-			return nil, err
-		}
-		if err := h.judge(pl, c.Base); err != nil {
-			return nil, err
-		}
-		if h.ok {
-			out = append(out, h.Resource)
+func (s *Service) verified(ctx context.Context, c *Caller, read run, pl *planned, rows []candidate, n int) (out []Resource, err error) {
+	hits, err := c.judged(pl, rows)
+	if err != nil {
+		return nil, err
+	}
+	for i := range hits {
+		if hits[i].ok {
+			out = append(out, hits[i].Resource)
 		}
 	}
 	if len(rows) < n || len(out) > 1 {
@@ -78,18 +75,4 @@ func (s *Service) verified(ctx context.Context, c *Caller, read run, pl *planned
 		}
 	})
 	return out, err
-}
-
-// collectSorted reads rows that begin with the order's key.
-func collectSorted(r pgx.Rows) ([]stored, error) {
-	var out []stored
-	for r.Next() {
-		var v stored
-		var key int64
-		if err := r.Scan(&key, &v.rid, &v.lu, &v.ver, &v.keyver, &v.typ, &v.op, &v.body); err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, r.Err()
 }

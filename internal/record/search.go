@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"iter"
 	"math"
 
 	"github.com/jackc/pgx/v5"
@@ -64,37 +65,50 @@ func (s *Service) Search(ctx context.Context, c *Caller, q *search.Query) (Page,
 	return page, s.record(ctx, c, s.ofSet(c, doSearch, q.Type.Name, shown))
 }
 
-// walk fills a page from the plan's order, a chunk at a time: candidates that the index gave and Match refuses are replaced
-// by the next ones, so that pages are full.
+// walk fills a page from the plan's order: candidates that the index gave and Match refuses are replaced by the next ones, so
+// that pages are full.
 func (s *Service) walk(ctx context.Context, c *Caller, read run, pl *planned, page *Page) error {
 	after, err := c.openCursor(pl.Query)
 	if err != nil {
 		return err
 	}
-	want, chunk, bytes := pl.Query.Count, min(pl.Query.Count+1, firstChunk), 0
-	for {
-		rows, err := s.chunk(ctx, c, read, pl, after, chunk)
+	bytes := 0
+	for h, err := range s.matching(ctx, c, read, pl, after, min(pl.Query.Count+1, firstChunk)) {
 		if err != nil {
 			return err
 		}
-		for i := range rows {
-			if !rows[i].ok {
-				continue
-			}
-			if len(page.Matches) == want || bytes > pageBytes {
-				page.Next = c.sealCursor(pl.Query, *after)
-				return nil
-			}
-			page.Matches = append(page.Matches, rows[i].Resource)
-			bytes += len(rows[i].Body)
-			after = &plan.Position{Key: rows[i].sort, Rid: rows[i].rid}
-		}
-		if len(rows) < chunk {
+		if len(page.Matches) == pl.Query.Count || bytes > pageBytes {
+			page.Next = c.sealCursor(pl.Query, *after)
 			return nil
 		}
-		last := rows[len(rows)-1]
-		after = &plan.Position{Key: last.sort, Rid: last.rid}
-		chunk = nextChunk(chunk, rows)
+		page.Matches = append(page.Matches, h.Resource)
+		bytes += len(h.Body)
+		after = &plan.Position{Key: h.sort, Rid: h.rid}
+	}
+	return nil
+}
+
+// matching gives what matches after a position, in the plan's order. Candidates are read and judged a chunk at a time, the first
+// one of the size given.
+func (s *Service) matching(ctx context.Context, c *Caller, read run, pl *planned, after *plan.Position, chunk int) iter.Seq2[*hit, error] {
+	return func(yield func(*hit, error) bool) {
+		for {
+			rows, err := s.chunk(ctx, c, read, pl, after, chunk)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for i := range rows {
+				if rows[i].ok && !yield(&rows[i], nil) {
+					return
+				}
+			}
+			if len(rows) < chunk {
+				return
+			}
+			after = &plan.Position{Key: rows[len(rows)-1].sort, Rid: rows[len(rows)-1].rid}
+			chunk = nextChunk(chunk, rows)
+		}
 	}
 }
 
@@ -126,32 +140,44 @@ type hit struct {
 // chunk reads and judges the next n candidates.
 func (s *Service) chunk(ctx context.Context, c *Caller, read run, pl *planned, after *plan.Position, n int) ([]hit, error) {
 	sql, params := pl.Page(after, n)
-	type row struct {
-		sort int64
-		v    stored
-	}
-	var rows []row
+	var rows []candidate
 	err := read(ctx, func(b *placement.Batch) {
-		b.Queue(sql, params...).Query(func(r pgx.Rows) error {
-			rows = rows[:0]
-			for r.Next() {
-				var x row
-				if err := r.Scan(&x.sort, &x.v.rid, &x.v.lu, &x.v.ver, &x.v.keyver, &x.v.typ, &x.v.op, &x.v.body); err != nil {
-					return err
-				}
-				rows = append(rows, x)
-			}
-			return r.Err()
+		b.Queue(sql, params...).Query(func(r pgx.Rows) (err error) {
+			rows, err = candidates(r)
+			return err
 		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	hits := make([]hit, len(rows))
+	return c.judged(pl, rows)
+}
+
+// candidate is a row of plan.Page: a stored version with its place in the order.
+type candidate struct {
+	sort int64
+	stored
+}
+
+func candidates(r pgx.Rows) ([]candidate, error) {
+	var out []candidate
+	for r.Next() {
+		var v candidate
+		if err := r.Scan(&v.sort, &v.rid, &v.lu, &v.ver, &v.keyver, &v.typ, &v.op, &v.body); err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, r.Err()
+}
+
+// judged opens candidates and judges each; those that do not match are among the hits, so that a walk knows how far it came.
+func (c *Caller) judged(pl *planned, rows []candidate) (hits []hit, err error) {
+	hits = make([]hit, len(rows))
 	for i := range rows {
 		h := &hits[i]
-		h.sort, h.rid = rows[i].sort, rows[i].v.rid
-		if h.Resource, err = c.open(&rows[i].v, "", 0); err != nil {
+		h.sort, h.rid = rows[i].sort, rows[i].rid
+		if h.Resource, err = c.open(&rows[i].stored, "", 0); err != nil {
 			return nil, err
 		}
 		if err := h.judge(pl, c.Base); err != nil {
@@ -192,26 +218,15 @@ func (s *Service) total(ctx context.Context, c *Caller, read run, pl *planned) (
 
 // all calls each for every match; more than most is Unprocessable.
 func (s *Service) all(ctx context.Context, c *Caller, read run, pl *planned, most int, each func(*hit)) error {
-	var after *plan.Position
-	n, chunk := 0, firstChunk
-	for {
-		rows, err := s.chunk(ctx, c, read, pl, after, chunk)
+	n := 0
+	for h, err := range s.matching(ctx, c, read, pl, nil, firstChunk) {
 		if err != nil {
 			return err
 		}
-		for i := range rows {
-			if !rows[i].ok {
-				continue
-			}
-			if n++; n > most {
-				return fault.New(fault.Unprocessable, "this search orders more than %d resources by a parameter without an ordered index; narrow it", most)
-			}
-			each(&rows[i])
+		if n++; n > most {
+			return fault.New(fault.Unprocessable, "this search orders more than %d resources by a parameter without an ordered index; narrow it", most)
 		}
-		if len(rows) < chunk {
-			return nil
-		}
-		after = &plan.Position{Key: rows[len(rows)-1].sort, Rid: rows[len(rows)-1].rid}
-		chunk = nextChunk(chunk, rows)
+		each(h)
 	}
+	return nil
 }

@@ -39,7 +39,7 @@ func (g *Registry) AddClient(ctx context.Context, t tenant.ID, c Client, e audit
 			t.Bytes(), c.ID, c.Name, c.Scopes, c.SecretHash, jwks); err != nil {
 			return err
 		}
-		return insertAudit(ctx, tx, e)
+		return g.Insert(ctx, tx, e)
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/auditlog"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/tenant"
@@ -31,10 +32,13 @@ func Migrations() fs.FS {
 }
 
 // Registry is safe for concurrent use.
-type Registry struct{ pool *pg.Pool }
+type Registry struct {
+	*auditlog.Log
+	pool *pg.Pool
+}
 
 // New works as control's database role.
-func New(pool *pg.Pool) *Registry { return &Registry{pool} }
+func New(pool *pg.Pool) *Registry { return &Registry{auditlog.New(pool), pool} }
 
 // Entry is a tenant with the public keys of its tokens.
 type Entry struct {
@@ -68,7 +72,7 @@ func (g *Registry) Request(ctx context.Context, slug tenant.Slug, p tenant.Place
 			return err
 		}
 		if made = tag.RowsAffected() == 1; made {
-			if err := insertAudit(ctx, tx, e(id)); err != nil {
+			if err := g.Insert(ctx, tx, e(id)); err != nil {
 				return err
 			}
 		}
@@ -104,7 +108,7 @@ func (g *Registry) Advance(ctx context.Context, id tenant.ID, from, to tenant.St
 		if _, err := tx.Exec(ctx, `UPDATE directory SET version = version + 1`); err != nil {
 			return err
 		}
-		return insertAudit(ctx, tx, e)
+		return g.Insert(ctx, tx, e)
 	})
 }
 
@@ -161,29 +165,7 @@ func (g *Registry) MarkDone(ctx context.Context, id tenant.ID, step string, e au
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		return insertAudit(ctx, tx, e)
-	})
-}
-
-// Record makes an event durable on its own.
-func (g *Registry) Record(ctx context.Context, e audit.Event) error {
-	return audit.Unwritable(g.pool.Tx(ctx, func(tx pgx.Tx) error { return insertAudit(ctx, tx, e) }))
-}
-
-func insertAudit(ctx context.Context, tx pgx.Tx, e audit.Event) error {
-	r := audit.Clear(e)
-	_, err := tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body) VALUES ($1, $2, $3, $4)`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body)
-	return audit.Unwritable(pg.Fault(err))
-}
-
-// Events gives a tenant's events of control, oldest first, as JSON.
-func (g *Registry) Events(ctx context.Context, t tenant.ID, each func([]byte) error) error {
-	return g.pool.Rows(ctx, `SELECT body FROM audit WHERE tenant = $1 ORDER BY id`, []any{t.Bytes()}, func(r pgx.Rows) error {
-		var b []byte
-		if err := r.Scan(&b); err != nil {
-			return err
-		}
-		return each(b)
+		return g.Insert(ctx, tx, e)
 	})
 }
 
