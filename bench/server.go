@@ -165,9 +165,9 @@ func (s *server) send(r *http.Request, out any) error {
 	return json.NewDecoder(resp.Body).Decode(out)
 }
 
-// cpu is what the server and all its children, Postgres among them, have used so far.
-func (s *server) cpu() time.Duration {
-	children := map[int][]int{}
+// cpu is what the server has used so far: its own process, and its children, of which Postgres is one.
+func (s *server) cpu() (own, children time.Duration) {
+	below := map[int][]int{}
 	ticks := map[int]int64{}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, f := range stats {
@@ -177,19 +177,21 @@ func (s *server) cpu() time.Duration {
 		}
 		pid, parent, t, err := parseStat(string(b))
 		if err == nil {
-			children[parent] = append(children[parent], pid)
+			below[parent] = append(below[parent], pid)
 			ticks[pid] = t
 		}
 	}
 	var sum func(pid int) int64
 	sum = func(pid int) int64 {
 		n := ticks[pid]
-		for _, c := range children[pid] {
+		for _, c := range below[pid] {
 			n += sum(c)
 		}
 		return n
 	}
-	return time.Duration(sum(s.cmd.Process.Pid)) * 10 * time.Millisecond // USER_HZ is 100 on every Linux of today
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux of today
+	pid := s.cmd.Process.Pid
+	return time.Duration(ticks[pid]) * tick, time.Duration(sum(pid)-ticks[pid]) * tick
 }
 
 // parseStat reads pid, parent and CPU ticks (own, and of children that ended) of proc(5) stat.
