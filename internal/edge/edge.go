@@ -196,7 +196,7 @@ func (e *Edge) serve(ctx context.Context, w http.ResponseWriter, r *http.Request
 		e.control.Tenant(w, r, a)
 		return nil
 	}
-	a.Path = below
+	a.Path, a.Cell = below, at.Tenant.Cell
 	if below == "" {
 		a.Path = "/"
 	}
