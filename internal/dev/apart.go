@@ -45,6 +45,7 @@ type Process struct {
 func runApart(ctx context.Context, dir string, o Options, cfg platform.Config, st *state, public, management net.Listener, info Info) error {
 	a := &apart{dir: filepath.Join(dir, "apart"), o: o}
 	defer a.closeSockets()
+	defer func() { _ = os.RemoveAll(a.dir) }()
 	if err := a.prepare(ctx, cfg, st, public); err != nil {
 		return err
 	}
@@ -108,9 +109,6 @@ func (a *apart) closeSockets() {
 
 // prepare writes what each child needs, and nothing of another's.
 func (a *apart) prepare(ctx context.Context, cfg platform.Config, st *state, public net.Listener) (err error) {
-	if err := os.RemoveAll(a.dir); err != nil {
-		return err
-	}
 	if err := os.Mkdir(a.dir, 0o700); err != nil {
 		return err
 	}

@@ -111,6 +111,9 @@ func serve(ctx context.Context, dir string, o Options, sv *supervisor, public, m
 			cancel(err)
 		}
 	}()
+	if err := os.RemoveAll(filepath.Join(dir, "apart")); err != nil { // of a run that was killed
+		return err
+	}
 	if o.Apart {
 		err = runApart(ctx, dir, o, cfg, st, public, management, info)
 	} else {
