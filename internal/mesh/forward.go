@@ -3,6 +3,7 @@ package mesh
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -21,6 +22,9 @@ type Forwarded func(w http.ResponseWriter, r *http.Request, a rpc.Assertion)
 // HandleForward adds a method to which whole HTTP requests are passed on. Of the request's URL only the query is the caller's:
 // the path is in the assertion.
 func HandleForward(s *Server, name string, fn Forwarded) {
+	if s.methods[sessionMethod] == nil {
+		s.serveSessions()
+	}
 	s.add(name, fn, func(w http.ResponseWriter, r *http.Request, peer Identity) {
 		header := r.Header.Get(assertionHeader)
 		r.Header.Del(assertionHeader)
@@ -54,6 +58,11 @@ func (l *Link) Forward(w http.ResponseWriter, r *http.Request, name string, a rp
 		r.URL.RawQuery = strings.ReplaceAll(r.URL.RawQuery, " ", "%20")
 	}
 	if l.server == nil {
+		if r.Body != nil && r.Body != http.NoBody {
+			b := &body{ReadCloser: r.Body}
+			r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, b))
+			r.Body = b
+		}
 		r.Header[forwardHeader] = []string{name}
 		r.Header[assertionHeader] = []string{l.signer.sign(a, audience(l.remote.target), r)}
 		l.remote.proxy.ServeHTTP(w, r)
@@ -91,6 +100,12 @@ func (r *remote) newProxy(log *slog.Logger) *httputil.ReverseProxy {
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
+			if b, ok := req.Context().Value(bodyKey{}).(*body); ok {
+				if f := b.fault(); f != nil {
+					outcome.Error(w, f)
+					return
+				}
+			}
 			if !errors.Is(err, context.Canceled) {
 				log.WarnContext(req.Context(), "a request could not be passed on", slog.String("error", r.unreachable(err).Error()))
 			}
@@ -100,6 +115,38 @@ func (r *remote) newProxy(log *slog.Logger) *httputil.ReverseProxy {
 			}
 			outcome.Error(w, f)
 		}}
+}
+
+// body remembers that reading it failed: then the caller, and not the role, is why a request could not be passed on.
+type body struct {
+	io.ReadCloser
+	mu  sync.Mutex // guards err
+	err error
+}
+
+type bodyKey struct{}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, http.ErrBodyReadAfterClose) {
+		b.mu.Lock()
+		b.err = err
+		b.mu.Unlock()
+	}
+	return n, err
+}
+
+func (b *body) fault() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, large := errors.AsType[*http.MaxBytesError](b.err); large {
+		return fault.New(fault.TooLarge, "the body is too large")
+	}
+	if b.err != nil {
+		return fault.Wrap(fault.Invalid, b.err, "the body could not be read")
+	}
+	return nil
 }
 
 // buffers are those of copying bodies.
