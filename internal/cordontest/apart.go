@@ -16,20 +16,39 @@ import (
 	"github.com/cordon-ehr/cordon/internal/pgserver"
 )
 
+// OwnApart starts a platform of four processes for one test alone, with further arguments of cordon dev.
+func OwnApart(t testing.TB, args ...string) *Platform {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cordontest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := startApart(dir, args...)
+	if err != nil {
+		t.Fatalf("start a platform: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := p.stop(); err != nil {
+			t.Logf("stop the platform: %v", err)
+		}
+	})
+	return p
+}
+
 // startApart makes a platform of four processes, by the real command, in a folder.
-func startApart(dir string) (*Platform, error) {
+func startApart(dir string, more ...string) (*Platform, error) {
 	bin, err := build()
 	if err != nil {
 		return nil, err
 	}
 	p := &Platform{Dir: dir, Logs: &Log{}}
-	args := []string{"dev", "--dir", dir, "--listen", "127.0.0.1:0", "--apart", "--verbose"}
+	args := append([]string{"dev", "--dir", dir, "--listen", "127.0.0.1:0", "--apart", "--verbose"}, more...)
 	for k, v := range settings() {
 		args = append(args, "--pg-set", k+"="+v)
 	}
 	cmd := exec.Command(bin, args...)
 	cmd.Env = environment(nil)
-	cmd.Stdout, cmd.Stderr = p.Logs, p.Logs
+	cmd.Stderr = p.Logs // what it says to people on stdout is no log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, err
