@@ -73,12 +73,16 @@ func newSigner() *signer {
 	return s
 }
 
-// sign makes the header of one request to one callee. Each is good once.
+// sign makes the header of one request to one callee. Each is good once, and for a while.
 func (s *signer) sign(a rpc.Assertion, audience string, r *http.Request) string {
+	return s.signUntil(time.Now().Add(assertionLife), a, audience, r)
+}
+
+func (s *signer) signUntil(end time.Time, a rpc.Assertion, audience string, r *http.Request) string {
 	b := make([]byte, 0, 160+len(a.Path))
 	b = append(b, s.id[:]...)
 	b = binary.BigEndian.AppendUint64(b, s.seq.Add(1))
-	b = binary.BigEndian.AppendUint64(b, uint64(time.Now().Add(assertionLife).Unix()))
+	b = binary.BigEndian.AppendUint64(b, uint64(end.Unix()))
 	t := a.Tenant.Bytes()
 	b = append(b, t[:]...)
 	for _, f := range []string{audience, a.Request, a.Address, a.Path} {

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/cordon-ehr/cordon/internal/rpc"
 )
@@ -18,6 +19,11 @@ func (l *Link) Sign(a rpc.Assertion, r *http.Request) (header, value string) {
 // SignFor gives a header for another callee than the link's.
 func (l *Link) SignFor(to Identity, a rpc.Assertion, r *http.Request) string {
 	return l.signer.sign(a, audience(to), r)
+}
+
+// SignLate gives a header whose time is over.
+func (l *Link) SignLate(a rpc.Assertion, r *http.Request) string {
+	return l.signer.signUntil(time.Now().Add(-2*time.Second), a, audience(l.remote.target), r)
 }
 
 // SendRaw sends a request over a connection of the link as it is.

@@ -1,6 +1,7 @@
 package mesh_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -8,9 +9,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -356,5 +359,36 @@ func TestDecisionsOutliveTheRecorder(t *testing.T) {
 	end()
 	if n, _ := l.sum("denied", "keys.Lease", "not in the policy"); n != 100 {
 		t.Errorf("%d of 100 denials on record", n)
+	}
+}
+
+// TestNoConnectionOutlivesItsCertificate holds a connection that is in use until the peer's certificate ends.
+func TestNoConnectionOutlivesItsCertificate(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	r := serve(t, id(mesh.Keys, ""), ca.source(t, id(mesh.Keys, "")), echo)
+	end := time.Now().Add(3 * time.Second)
+	c, err := tls.Dial("tcp", r.addr, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*ca.certificate(t, id(mesh.Cell, "c1").String(), end)}})
+	must(t, err)
+	defer c.Close()
+	in := bufio.NewReader(c)
+	for n := 0; ; n++ {
+		_, err := c.Write([]byte("POST /mesh/1/keys.Lease HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n\"a\""))
+		var resp *http.Response
+		if err == nil {
+			resp, err = http.ReadResponse(in, nil)
+		}
+		if err != nil {
+			if n == 0 || time.Now().Before(end.Add(-1100*time.Millisecond)) { // certificates count whole seconds
+				t.Errorf("the connection ended early, after %d calls: %v", n, err)
+			}
+			return
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if time.Now().After(end.Add(2 * time.Second)) {
+			t.Fatal("the connection outlives its certificate")
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }

@@ -280,6 +280,7 @@ func TestAssertions(t *testing.T) {
 	}{
 		{"none", "no assertion", l, "GET", "q=1", "Bearer token", "", 401},
 		{"replayed", "replayed assertion", l, "GET", "q=1", "Bearer token", spent, 401},
+		{"late", "expired assertion", l, "GET", "q=1", "Bearer token", l.SignLate(a, request("GET", "q=1", nil)), 401},
 		{"another verb", "altered assertion or request", l, "DELETE", "q=1", "Bearer token", made(), 401},
 		{"another query", "altered assertion or request", l, "GET", "q=2", "Bearer token", made(), 401},
 		{"another token", "altered assertion or request", l, "GET", "q=1", "Bearer other", made(), 401},
