@@ -35,6 +35,8 @@ var mayImport = map[string]string{
 	"auditlog":  "audit pg",
 	"routes":    "",
 	"rpc":       "audit",
+	"mesh":      "audit rpc outcome telemetry", "mesh/spiffe": "mesh",
+	"wire":      "mesh rpc routes lease authn audit seal outcome",
 	"authn":     "authz routes",
 	"placement": "pg audit authn routes gather",
 	"keyring":   "pg audit auditlog seal",
@@ -53,8 +55,8 @@ var mayImport = map[string]string{
 	"control": "registry provision identity audit authn lease routes rpc outcome pg",
 	"cell":    "fhirhttp record placement audit authn lease routes rpc outcome pg telemetry",
 	// the process
-	"platform":   "edge cell control keys keyring pg fhir telemetry",
-	"dev":        "platform edge cell control keyring identity registry placement pg pgserver",
+	"platform":   "edge cell control keys mesh mesh/spiffe wire keyring pg fhir telemetry",
+	"dev":        "platform mesh edge cell control keyring identity registry placement pg pgserver",
 	"cordontest": "dev pgserver telemetry",
 }
 
@@ -78,6 +80,13 @@ var never = []struct{ from, to, why string }{
 	{"fhir", "pg", "FHIR as data does no I/O"},
 	{"fhir/search", "pg", "the search compiler knows no SQL"},
 	{"plan", "pg", "a plan is text: only placement sends it"},
+	{"mesh", "pg", "what carries calls runs no SQL"},
+	{"mesh", "fhir", "what carries calls knows no FHIR"},
+	{"mesh", "lease", "what carries calls knows no keys of tenants"},
+	{"edge", "wire", "a role is handed its stubs: it knows the interfaces only"},
+	{"cell", "wire", "a role is handed its stubs: it knows the interfaces only"},
+	{"keys", "wire", "a role is handed its stubs: it knows the interfaces only"},
+	{"control", "wire", "a role is handed its stubs: it knows the interfaces only"},
 }
 
 type listed struct {

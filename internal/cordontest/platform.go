@@ -78,6 +78,14 @@ func Own(t testing.TB) *Platform {
 	return p
 }
 
+// Apart reports whether this run of the tests starts platforms whose roles are processes of their own (CORDON_TEST_APART=1).
+func Apart() bool { return os.Getenv("CORDON_TEST_APART") == "1" }
+
+// settings are those of Postgres for tests.
+func settings() map[string]string {
+	return map[string]string{"fsync": "off", "shared_buffers": "64MB"}
+}
+
 // start makes a platform in a folder of its own. Postgres does not wait for the disk: a test that asks what survives a crash
 // runs the real binary.
 func start() (*Platform, error) {
@@ -85,12 +93,15 @@ func start() (*Platform, error) {
 	if err != nil {
 		return nil, err
 	}
+	if Apart() {
+		return startApart(dir)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Platform{Dir: dir, Logs: &Log{}}
 	ready, done := make(chan dev.Info, 1), make(chan error, 1)
 	go func() {
 		done <- dev.Run(ctx, dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelInfo),
-			Settings: map[string]string{"fsync": "off", "shared_buffers": "64MB"}, Ready: func(i dev.Info) error { ready <- i; return nil }})
+			Settings: settings(), Ready: func(i dev.Info) error { ready <- i; return nil }})
 	}()
 	p.stop = sync.OnceValue(func() error {
 		cancel()

@@ -140,7 +140,7 @@ func (e *Edge) route(ctx context.Context, w http.ResponseWriter, r *http.Request
 	if slug == "" {
 		return fault.New(fault.NotFound, "nothing is served here")
 	}
-	at, err := e.tenant(slug)
+	at, err := e.tenant(ctx, slug)
 	if err != nil {
 		return e.deny(ctx, r, a, err)
 	}
@@ -174,7 +174,10 @@ func hostname(hostport string) string {
 }
 
 // tenant finds a tenant that answers. One that is not provisioned yet is not there.
-func (e *Edge) tenant(slug string) (*routes.Route, error) {
+func (e *Edge) tenant(ctx context.Context, slug string) (*routes.Route, error) {
+	if err := e.Ready(ctx); err != nil {
+		return nil, err // what is not known yet is not "not there"
+	}
 	at, ok := e.table.BySlug(tenant.Slug(slug))
 	if !ok || at.Tenant.State == tenant.Requested || at.Tenant.State == tenant.Provisioning || at.Tenant.State == tenant.Destroyed {
 		return nil, fault.New(fault.NotFound, "no such tenant")
@@ -196,7 +199,7 @@ func (e *Edge) serve(ctx context.Context, w http.ResponseWriter, r *http.Request
 		e.control.Tenant(w, r, a)
 		return nil
 	}
-	a.Path = below
+	a.Path, a.Cell = below, at.Tenant.Cell
 	if below == "" {
 		a.Path = "/"
 	}
