@@ -71,8 +71,7 @@ func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.
 
 // recordReading makes the reading of the log an event of the log, before the first event leaves.
 func (c *Cell) recordReading(ctx context.Context, scope placement.Scope, ring *lease.Ring, by audit.By) error {
-	e := audit.New(audit.Event{Tenant: scope.Tenant(), Type: "audit", Subtype: "export", Action: audit.Read, Outcome: audit.Success,
-		Agent: by.Agent, Source: audit.Source{Role: "cell", Site: c.cfg.Name}, Request: by.Request,
-		Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
+	e := by.Event("cell", scope.Tenant(), "audit", "export", audit.Read)
+	e.Source.Site = c.cfg.Name
 	return c.flusher.Record(ctx, scope, []audit.Row{audit.Seal(e, ring.Events, 0)})
 }

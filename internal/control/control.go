@@ -119,8 +119,8 @@ func (c *Control) change(ctx context.Context, slug tenant.Slug, to tenant.State,
 		return e, fault.New(fault.Conflict, "the tenant is not provisioned yet; create it again to resume")
 	}
 	if e.State != to {
-		ev := audit.New(audit.Event{Tenant: e.ID, Type: "tenant", Subtype: string(to), Action: audit.Update, Outcome: audit.Success,
-			Agent: by.Agent, Source: audit.Source{Role: "control"}, Request: by.Request, Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
+		ev := by.Event("control", e.ID, "tenant", string(to), audit.Update)
+		ev.Before, ev.After = string(e.State), string(to)
 		if err := c.registry.Advance(ctx, e.ID, e.State, to, ev); err != nil {
 			return e, err
 		}

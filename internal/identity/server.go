@@ -175,9 +175,8 @@ func (s *Server) Register(ctx context.Context, t tenant.ID, name, scope string, 
 	} else if err := checkKeys(set); err != nil {
 		return Registration{}, err
 	}
-	e := audit.New(audit.Event{Tenant: t, Type: "client", Subtype: "register", Action: audit.Create, Outcome: audit.Success,
-		Agent: by.Agent, Source: audit.Source{Role: "control"}, Request: by.Request,
-		Entity: audit.Entity{Type: "client", ID: phi.Text(c.ID)}, Decision: audit.Decision{Allow: true, Policy: "operator/1", Reason: scopes.String()}})
+	e := by.Event("control", t, "client", "register", audit.Create)
+	e.Entity, e.Decision.Reason = audit.Entity{Type: "client", ID: phi.Text(c.ID)}, scopes.String()
 	return r, s.Registry.AddClient(ctx, t, c, e)
 }
 
