@@ -27,7 +27,7 @@ type Config struct {
 	Cell      string // where new tenants are placed
 	TicketKey *ecdsa.PrivateKey
 	KnownType func(string) bool
-	Step      func(step string) // called after each recorded step of a plan; nil outside of tests
+	Step      func(step string) // called after each recorded step of a plan or key operation; nil outside of tests
 }
 
 // Broker is the keys role as control sees it.
@@ -35,6 +35,7 @@ type Broker interface {
 	provision.Broker
 	identity.Signer
 	Events(ctx context.Context, t tenant.ID, each func([]byte) error) error
+	keyBroker
 }
 
 // Cell is the cell role as control sees it.
@@ -85,7 +86,7 @@ func (c *Control) Connect(cell Cell) {
 
 // Run keeps the directory fresh until ctx ends, then closes.
 func (c *Control) Run(ctx context.Context) error {
-	c.hub.run(ctx)
+	c.hub.run(ctx, c.resumeKeys)
 	c.pool.Close()
 	return nil
 }

@@ -37,6 +37,13 @@ func (c *Control) operatorRoutes() *http.ServeMux {
 		"POST /v1/tenants/{slug}/suspend": c.toState(tenant.Suspended),
 		"POST /v1/tenants/{slug}/resume":  c.toState(tenant.Active),
 		"POST /v1/tenants/{slug}/clients": c.createClient,
+
+		"GET /v1/tenants/{slug}/keys":          c.showKeys,
+		"POST /v1/tenants/{slug}/keys/disable": c.disableKeys,
+		"POST /v1/tenants/{slug}/keys/enable":  c.enableKeys,
+		"POST /v1/tenants/{slug}/keys/rotate":  c.rotateKeys,
+		"GET /v1/identities":                   c.listStops,
+		"POST /v1/identities/resume":           c.resumeIdentity,
 	} {
 		m.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			by := operator(r.Context())

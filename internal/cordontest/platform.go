@@ -43,7 +43,7 @@ var shared struct {
 // Shared gives the test binary's platform, started at the first call. The package's TestMain must be Main.
 func Shared(t testing.TB) *Platform {
 	t.Helper()
-	shared.once.Do(func() { shared.p, shared.err = start() })
+	shared.once.Do(func() { shared.p, shared.err = start(nil) })
 	if shared.err != nil {
 		t.Fatalf("start a platform: %v", shared.err)
 	}
@@ -64,9 +64,12 @@ func Main(m *testing.M) {
 }
 
 // Own starts a platform for one test alone: for tests that break it.
-func Own(t testing.TB) *Platform {
+func Own(t testing.TB) *Platform { return OwnWith(t, nil) }
+
+// OwnWith is Own with options that change has set.
+func OwnWith(t testing.TB, change func(*dev.Options)) *Platform {
 	t.Helper()
-	p, err := start()
+	p, err := start(change)
 	if err != nil {
 		t.Fatalf("start a platform: %v", err)
 	}
@@ -80,7 +83,7 @@ func Own(t testing.TB) *Platform {
 
 // start makes a platform in a folder of its own. Postgres does not wait for the disk: a test that asks what survives a crash
 // runs the real binary.
-func start() (*Platform, error) {
+func start(change func(*dev.Options)) (*Platform, error) {
 	dir, err := os.MkdirTemp("", "cordontest")
 	if err != nil {
 		return nil, err
@@ -89,8 +92,12 @@ func start() (*Platform, error) {
 	p := &Platform{Dir: dir, Logs: &Log{}}
 	ready, done := make(chan dev.Info, 1), make(chan error, 1)
 	go func() {
-		done <- dev.Run(ctx, dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelInfo),
-			Settings: map[string]string{"fsync": "off", "shared_buffers": "64MB"}, Ready: func(i dev.Info) error { ready <- i; return nil }})
+		o := dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelInfo),
+			Settings: map[string]string{"fsync": "off", "shared_buffers": "64MB"}, Ready: func(i dev.Info) error { ready <- i; return nil }}
+		if change != nil {
+			change(&o)
+		}
+		done <- dev.Run(ctx, o)
 	}()
 	p.stop = sync.OnceValue(func() error {
 		cancel()

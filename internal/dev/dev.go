@@ -28,8 +28,9 @@ type Options struct {
 	Passphrase string            // of the root key; "" = DIR/kms.json holds the key itself
 	Settings   map[string]string // further settings of Postgres
 	Log        *slog.Logger
-	Ready      func(Info) error // called when DIR/dev.json is there
-	Step       func(string)     // see control.Config
+	Ready      func(Info) error     // called when DIR/dev.json is there
+	Step       func(string)         // see control.Config
+	Keys       func(*platform.Keys) // changes the broker's part, for tests; nil = as it is
 }
 
 // Run starts everything and serves until ctx ends; then it stops everything, Postgres last. Errors are for a person to read.
@@ -167,11 +168,15 @@ func configure(dir string, o Options, st *state, db *pgserver.Server, address st
 		return db.DSN(d.role, st.Passwords[d.role], d.name)
 	}
 	url := "https://" + net.JoinHostPort(name, port)
+	broker := platform.Keys{Database: dsn(2), KMS: kms}
+	if o.Keys != nil {
+		o.Keys(&broker)
+	}
 	return platform.Config{
 		Edge:    edge.Config{PublicURL: url, Hosts: []string{"localhost", "127.0.0.1", "::1"}, Domain: "localhost"},
 		Cell:    cell.Config{Name: "cell1", Database: dsn(0)},
 		Control: control.Config{Database: dsn(1), PublicURL: url, Cell: "cell1", Step: o.Step},
-		Keys:    platform.Keys{Database: dsn(2), KMS: kms},
+		Keys:    broker,
 		TLS:     tlsConfig,
 	}, nil
 }

@@ -76,12 +76,12 @@ func (c *Cache) For(ctx context.Context, n Need) (*Ring, error) {
 	if err == nil {
 		return ring, nil
 	}
-	// A broker that is away is ridden out until the lease really ends; a refusal is obeyed at once.
-	if alive && fault.Is(err, fault.Unavailable) {
-		return r, nil
-	}
-	if !fault.Is(err, fault.Unavailable) {
+	switch {
+	case fault.Is(err, fault.Unauthenticated): // this caller's token has just ended: that says nothing of the tenant
+	case !fault.Is(err, fault.Unavailable): // a refusal is obeyed at once
 		c.Drop(n.Tenant)
+	case alive: // a broker that is away is ridden out until the lease really ends
+		return r, nil
 	}
 	return nil, err
 }
@@ -94,7 +94,11 @@ func (c *Cache) Renew(ctx context.Context, n Need, r *Ring) (*Ring, error) {
 	if have != nil && have.Generation > r.Generation && c.now().Before(have.expires) {
 		return have, nil
 	}
-	return c.wait(ctx, n, false)
+	got, err := c.wait(ctx, n, false)
+	if err == nil && got.Generation <= r.Generation { // it was on its way before
+		return c.fetch(ctx, n)
+	}
+	return got, err
 }
 
 // wait lets one caller fetch for all that wait: its own cancellation must not fail the others. When its token was refused, the
@@ -144,7 +148,7 @@ func (c *Cache) fetch(ctx context.Context, n Need) (*Ring, error) {
 	defer c.mu.Unlock()
 	delete(c.away, n.Tenant)
 	if c.drops[n.Tenant] != drops {
-		return nil, fault.New(fault.Unavailable, "the tenant's keys changed while they were fetched")
+		return nil, tenant.KeysDisabled()
 	}
 	c.rings[n.Tenant] = ring
 	return ring, nil

@@ -39,7 +39,9 @@ type Config struct {
 type Keys struct {
 	Database string // DSN as the broker's role
 	KMS      keyring.KMS
-	Lease    time.Duration
+	Lease    time.Duration // see keys.Config
+	Overlap  time.Duration // see keys.Config
+	Limits   keys.Limits   // of one service identity
 }
 
 // Platform is a started process.
@@ -61,7 +63,8 @@ func New(ctx context.Context, cfg Config, ticket *ecdsa.PrivateKey, log *slog.Lo
 	if p.keys, err = pg.Open(ctx, cfg.Keys.Database, 8); err != nil {
 		return nil, fmt.Errorf("start the keys role: %w", err)
 	}
-	p.broker = keys.NewBroker(keyring.NewStore(p.keys, cfg.Keys.KMS), keys.Config{Lease: cfg.Keys.Lease, Control: &ticket.PublicKey}, time.Now)
+	p.broker = keys.NewBroker(keyring.NewStore(p.keys, cfg.Keys.KMS), keys.Config{Lease: cfg.Keys.Lease, Control: &ticket.PublicKey,
+		Overlap: cfg.Keys.Overlap, Local: "cell/" + cfg.Cell.Name, Limits: cfg.Keys.Limits, Metrics: p.Metrics, Log: log}, time.Now)
 	cfg.Control.TicketKey = ticket
 	cfg.Control.KnownType = func(t string) bool { return fhir.ResourceType(t) != nil }
 	if p.Control, err = control.New(ctx, cfg.Control, p.broker, log); err != nil {
