@@ -9,10 +9,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -134,6 +137,21 @@ func (p *Platform) Superuser(t testing.TB) *pgx.Conn { return p.connect(t, p.Inf
 
 // Cell connects to the chart database as the cell's role.
 func (p *Platform) Cell(t testing.TB) *pgx.Conn { return p.connect(t, p.Info.Postgres.Cell) }
+
+// RoleDSN is the DSN of one of the platform's database roles on one of its databases.
+func (p *Platform) RoleDSN(t testing.TB, role, database string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(p.Dir, "secrets.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s struct{ Passwords map[string]string }
+	if err := json.Unmarshal(b, &s); err != nil || s.Passwords[role] == "" {
+		t.Fatalf("no password of %s: %v", role, err)
+	}
+	host, _, _ := strings.Cut(p.Info.Postgres.Superuser, " user=")
+	return fmt.Sprintf("%s user='%s' password='%s' dbname='%s' sslmode=disable", host, role, s.Passwords[role], database)
+}
 
 func (p *Platform) connect(t testing.TB, dsn string) *pgx.Conn {
 	t.Helper()
