@@ -58,19 +58,16 @@ const (
 
 // For gives the tenant's keys, against the caller's live token.
 func (c *Cache) For(ctx context.Context, n Need) (*Ring, error) {
-	c.mu.RLock()
-	r, gone := c.rings[n.Tenant], c.away[n.Tenant]
-	c.mu.RUnlock()
-	now := c.now()
-	alive := r != nil && now.Before(r.expires)
-	if alive && now.Before(r.renew) && r.Generation >= n.Generation {
+	r, good, err := c.look(n)
+	if good {
 		return r, nil
 	}
-	if now.Before(gone.until) {
+	alive := r != nil && c.now().Before(r.expires)
+	if err != nil {
 		if alive {
 			return r, nil
 		}
-		return nil, gone.fault(now)
+		return nil, err
 	}
 	ring, err := c.wait(ctx, n, alive)
 	if err == nil {
@@ -86,14 +83,21 @@ func (c *Cache) For(ctx context.Context, n Need) (*Ring, error) {
 	return nil, err
 }
 
+// look gives the tenant's ring, whether it is good as it is, and, when the broker is not to be asked now, why.
+func (c *Cache) look(n Need) (r *Ring, good bool, err error) {
+	c.mu.RLock()
+	r, gone := c.rings[n.Tenant], c.away[n.Tenant]
+	c.mu.RUnlock()
+	now := c.now()
+	if now.Before(gone.until) {
+		err = gone.fault(now)
+	}
+	return r, r != nil && now.Before(r.renew) && r.Generation >= n.Generation, err
+}
+
 // Renew gives keys as of now, when a stored value names a later version than r holds: another process took up a rotation before this one.
 func (c *Cache) Renew(ctx context.Context, n Need, r *Ring) (*Ring, error) {
-	c.mu.RLock()
-	have := c.rings[n.Tenant]
-	c.mu.RUnlock()
-	if have != nil && have.Generation > r.Generation && c.now().Before(have.expires) {
-		return have, nil
-	}
+	n.Generation = max(n.Generation, r.Generation+1)
 	got, err := c.wait(ctx, n, false)
 	if err == nil && got.Generation <= r.Generation { // it was on its way before
 		return c.fetch(ctx, n)
@@ -127,8 +131,14 @@ func (c *Cache) wait(ctx context.Context, n Need, alive bool) (*Ring, error) {
 	return nil, got.Err
 }
 
-// fetch asks the broker and keeps the answer, unless the keys were dropped meanwhile.
+// fetch asks the broker and keeps the answer, unless the keys were dropped meanwhile. It looks again before: who came late to one
+// flight must not begin another.
 func (c *Cache) fetch(ctx context.Context, n Need) (*Ring, error) {
+	if r, good, err := c.look(n); good {
+		return r, nil
+	} else if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	c.mu.RLock()
