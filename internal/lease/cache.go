@@ -53,7 +53,7 @@ const (
 	patience = time.Second
 	// A broker that is away is asked again for a tenant after minAway, then after twice as long each time, up to maxAway.
 	minAway = 250 * time.Millisecond
-	maxAway = 4 * time.Second
+	maxAway = 2 * time.Second
 )
 
 // For gives the tenant's keys, against the caller's live token.

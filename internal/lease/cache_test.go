@@ -77,7 +77,7 @@ func TestAnAbsentBrokerIsNotKnockedAt(t *testing.T) {
 			burst(fault.Unavailable)
 			time.Sleep(100 * time.Millisecond)
 		}
-		if n := b.took(); n < 20 || n > 60 {
+		if n := b.took(); n < 20 || n > 80 {
 			t.Errorf("%d calls in a minute for two tenants", n)
 		}
 		b.set(func() { b.err = nil })
