@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/cordon-ehr/cordon/internal/cordontest"
+	"github.com/cordon-ehr/cordon/internal/dev"
+	"github.com/cordon-ehr/cordon/internal/platform"
 )
 
 // keyOp runs a key operation and gives its answer.
@@ -112,6 +114,9 @@ func keyEvents(t *testing.T, n *cordontest.Tenant, want map[string]int) {
 	t.Helper()
 	got := map[string]int{}
 	for _, e := range n.Events(t) {
+		if e["type"] == "key" && e["request_id"] == nil {
+			t.Errorf("no request id: %v", e)
+		}
 		what := fmt.Sprint(e["source"].(map[string]any)["role"], " ", e["subtype"])
 		if _, asked := want[what]; e["type"] != "key" || !asked {
 			continue
@@ -226,4 +231,30 @@ func newWrites(t *testing.T, n *cordontest.Tenant, version int32) {
 			t.Errorf("%s is sealed under version %d, want %d: %v", what, got, version, err)
 		}
 	}
+}
+
+// TestARetiredSigningKeyLeavesTheDirectory waits out the overlap: the key before is published no longer, and its tokens are refused.
+func TestARetiredSigningKeyLeavesTheDirectory(t *testing.T) {
+	t.Parallel()
+	p := cordontest.OwnWith(t, func(o *dev.Options) { o.Keys = func(b *platform.Keys) { b.Overlap = 3 * time.Second } })
+	n := p.Tenant(t)
+	kids := func() string {
+		var out []string
+		for _, k := range p.Send(t, http.MethodGet, p.Info.URL+"/t/"+n.Slug+"/oauth/jwks.json", nil, nil).JSON(t)["keys"].([]any) {
+			out = append(out, k.(map[string]any)["kid"].(string))
+		}
+		return strings.Join(out, " ")
+	}
+	old := n.Token()
+	keyOp(t, p, n.Slug, "/rotate", map[string]string{"kind": "sign"}).Want(t, http.StatusOK)
+	if got := kids(); got != "1 2" {
+		t.Errorf("published: %s", got)
+	}
+	n.Do(t, http.MethodGet, "/Patient", nil, "Authorization", "Bearer "+old).Want(t, http.StatusOK)
+	cordontest.Eventually(t, "the retired key is gone", func() bool { return kids() == "2" })
+	cordontest.Eventually(t, "its tokens are refused", func() bool {
+		return n.Do(t, http.MethodGet, "/Patient", nil, "Authorization", "Bearer "+old).Status == http.StatusUnauthorized
+	})
+	n.Renew(t)
+	n.Do(t, http.MethodGet, "/Patient", nil).Want(t, http.StatusOK)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/control"
 	"github.com/cordon-ehr/cordon/internal/edge"
 	"github.com/cordon-ehr/cordon/internal/keyring"
+	"github.com/cordon-ehr/cordon/internal/keys"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/placement"
 	"github.com/cordon-ehr/cordon/internal/platform"
@@ -44,7 +45,12 @@ type serveConfig struct {
 	KMSFile    string            `json:"kms_file"`   // file KMS; a passphrase comes from CORDON_KMS_PASSPHRASE
 	Owner      string            `json:"owner"`      // database role that owns the tables; for --migrate
 	Operators  map[string]string `json:"operators"`  // name → file with the operator's token
-	Databases  struct {
+	Leases     struct {          // optional: bounds on what one service identity may ask the broker for, before it is stopped
+		Refused int `json:"refused_tenants"` // distinct tenants with refused proofs in a minute; 0 = 20
+		Granted int `json:"granted_tenants"` // distinct tenants granted in a minute; 0 = 1,000
+		Stop    int `json:"stop_seconds"`    // how long it stays stopped; 0 = until an operator resumes it
+	} `json:"leases"`
+	Databases struct {
 		Cell    dsns `json:"cell"`
 		Control dsns `json:"control"`
 		Keys    dsns `json:"keys"`
@@ -103,8 +109,9 @@ func serve(ctx context.Context, cfg serveConfig) error {
 		Edge:    edge.Config{PublicURL: cfg.PublicURL, Domain: cfg.Domain},
 		Cell:    cell.Config{Name: cfg.Cell, Database: cfg.Databases.Cell.Role},
 		Control: control.Config{Database: cfg.Databases.Control.Role, PublicURL: cfg.PublicURL, Cell: cfg.Cell},
-		Keys:    platform.Keys{Database: cfg.Databases.Keys.Role, KMS: kms, Lease: 5 * time.Minute},
-		TLS:     &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}},
+		Keys: platform.Keys{Database: cfg.Databases.Keys.Role, KMS: kms, Lease: 5 * time.Minute,
+			Limits: keys.Limits{Refused: cfg.Leases.Refused, Granted: cfg.Leases.Granted, Stop: time.Duration(cfg.Leases.Stop) * time.Second}},
+		TLS: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}},
 	}, ticket, telemetry.NewLogger(os.Stderr, slog.LevelInfo))
 	if err != nil {
 		return err

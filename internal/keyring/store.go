@@ -102,8 +102,8 @@ func (s *Store) Mint(ctx context.Context, t tenant.ID, e audit.Event) error {
 	return nil
 }
 
-// secretsSQL sees custody and secrets at one moment: what it gives is of that generation.
-const secretsSQL = `SELECT s.kind, s.ver, s.state, s.retired, s.kek_ver, s.wrapped, k.kms_key, k.wrapped, coalesce(c.state, 'enabled'), coalesce(c.generation, 1)
+// versionsSQL sees custody and secrets at one moment: what it gives is of that generation.
+const versionsSQL = `SELECT s.kind, s.ver, s.state, s.retired, s.kek_ver, s.wrapped, k.kms_key, k.wrapped, coalesce(c.state, 'enabled'), coalesce(c.generation, 1)
 FROM secret s JOIN kek k ON k.tenant = s.tenant AND k.ver = s.kek_ver LEFT JOIN custody c ON c.tenant = s.tenant
 WHERE s.tenant = $1 AND s.kind = ANY($2) ORDER BY s.kind, s.ver`
 
@@ -119,7 +119,7 @@ func (s *Store) Secrets(ctx context.Context, t tenant.ID, kinds ...Kind) ([]Secr
 	}
 	var rows []row
 	var c Custody
-	err := s.pool.Rows(ctx, secretsSQL, []any{t.Bytes(), kinds}, func(r pgx.Rows) error {
+	err := s.pool.Rows(ctx, versionsSQL, []any{t.Bytes(), kinds}, func(r pgx.Rows) error {
 		var x row
 		if err := r.Scan(&x.Kind, &x.Version, &x.State, &x.retired, &x.kekVer, &x.wrapped, &x.kmsKey, &x.kekWrap, &c.State, &c.Generation); err != nil {
 			return err

@@ -263,4 +263,3 @@ func TestAStopEndsByItself(t *testing.T) {
 		cordontest.Eventually(t, "it is stopped again", func() bool { return fault.Is(ask(), fault.Unavailable) })
 	}
 }
-
