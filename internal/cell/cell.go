@@ -31,6 +31,7 @@ type Config struct {
 	Name        string // the cell's name, in the directory and in audit events
 	Database    string // DSN as the cell's role
 	Connections int32  // 0 = 24
+	Finders     int    // workers that read single versions for many requests together; 0 = as Flushers
 	Flushers    int    // group-commit workers for audit events of reads; 0 = one for two cores, two at least
 }
 
@@ -47,6 +48,7 @@ type Cell struct {
 	pool     *pg.Pool
 	own      *pg.Pool // the flusher's own
 	charts   *placement.Charts
+	finder   *placement.Finder
 	flusher  *audit.Flusher[placement.Scope]
 	table    *routes.Table
 	verifier *authn.Verifier
@@ -65,6 +67,9 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 		// Measured on two cores with reads of 16 workers: 2 flushers 6,300 a second, 1 as many, 4 5,300, 8 4,400. Larger groups beat
 		// more commits; with more cores there is more to gather.
 		cfg.Flushers = max(2, runtime.GOMAXPROCS(0)/2)
+	}
+	if cfg.Finders == 0 {
+		cfg.Finders = max(2, runtime.GOMAXPROCS(0)/2)
 	}
 	pool, err := pg.Open(ctx, cfg.Database, cfg.Connections)
 	if err != nil {
@@ -89,14 +94,16 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 			}
 		}
 	})
-	return &Cell{cfg: cfg, pool: pool, own: events, charts: charts, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
-		leases: leases, face: fhirhttp.New(record.New(charts, flusher, cfg.Name, time.Now), metrics, log),
+	finder := placement.NewFinder(charts, cfg.Finders)
+	return &Cell{cfg: cfg, pool: pool, own: events, charts: charts, finder: finder, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
+		leases: leases, face: fhirhttp.New(record.New(charts, finder, flusher, cfg.Name, time.Now), metrics, log),
 		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}, nil
 }
 
 // Run pulls the directory until ctx ends, then writes what audit events are under way and closes.
 func (c *Cell) Run(ctx context.Context) error {
 	err := c.table.Run(ctx, "cell/"+c.cfg.Name, c.peers.Control)
+	c.finder.Close()
 	c.flusher.Close()
 	c.own.Close()
 	c.pool.Close()
