@@ -51,7 +51,7 @@ func TestTheIdentityAloneUnwrapsNothing(t *testing.T) {
 	} {
 		before, unwrapped := len(h.events(t, alpha)), h.kms.count()
 		g, err := h.Lease(t.Context(), lease.Request{Tenant: alpha, Purpose: c.purpose, Proof: c.proof, Request: "req-" + name})
-		if fault.Of(err).Kind.String() != c.desc || len(g.Record)+len(g.Audit)+len(g.Cursor)+len(g.Index) != 0 {
+		if err == nil || fault.Of(err).Kind.String() != c.desc || len(g.Record)+len(g.Audit)+len(g.Cursor)+len(g.Index) != 0 {
 			t.Errorf("%s: %v", name, err)
 		}
 		if h.kms.count() != unwrapped {
