@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
@@ -85,10 +86,17 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 		return nil, err
 	}
 	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events), cfg.Flushers, metrics.Audited)
-	table := routes.NewTable()
+	table, leases := routes.NewTable(), lease.NewCache(peers.Broker, time.Now)
+	table.Hear(func(s routes.Snapshot) {
+		for i := range s.Routes {
+			if s.Routes[i].KeysDisabled { // before control hears that this cell has the snapshot
+				leases.Drop(s.Routes[i].Tenant.ID)
+			}
+		}
+	})
 	finder := placement.NewFinder(charts, cfg.Finders)
 	return &Cell{cfg: cfg, pool: pool, own: events, charts: charts, finder: finder, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
-		leases: lease.NewCache(peers.Broker, time.Now), face: fhirhttp.New(record.New(charts, finder, flusher, cfg.Name, time.Now), metrics, log),
+		leases: leases, face: fhirhttp.New(record.New(charts, finder, flusher, cfg.Name, time.Now), metrics, log),
 		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}, nil
 }
 
@@ -147,11 +155,16 @@ func (c *Cell) caller(ctx context.Context, r *http.Request, route *routes.Route,
 	if err != nil {
 		return nil, err
 	}
-	ring, err := c.leases.For(ctx, p.Tenant, token)
+	if err := route.Usable(); err != nil {
+		return nil, err
+	}
+	need := lease.Need{Tenant: p.Tenant, Token: token, Request: a.Request, Generation: route.KeysGeneration}
+	ring, err := c.leases.For(ctx, need)
 	if err != nil {
 		return nil, err
 	}
-	return &record.Caller{Scope: scope, Ring: ring, Request: a.Request, Base: route.FHIRBase(), Query: phi.Text(r.URL.RawQuery),
+	renew := sync.OnceValues(func() (*lease.Ring, error) { return c.leases.Renew(ctx, need, ring) })
+	return &record.Caller{Scope: scope, Ring: ring, Renew: renew, Request: a.Request, Base: route.FHIRBase(), Query: phi.Text(r.URL.RawQuery),
 		Agent: audit.Agent{Kind: string(p.Kind), ID: p.Subject, Client: p.Client, TokenID: p.TokenID, Address: a.Address,
 			UserHash: audit.HashUserAgent(r.UserAgent())}}, nil
 }

@@ -208,6 +208,9 @@ func (e *Edge) serve(ctx context.Context, w http.ResponseWriter, r *http.Request
 		if err == nil {
 			_, err = e.verifier.Verify(ctx, token, at)
 		}
+		if err == nil {
+			err = at.Usable() // after the token: who is not of the tenant learns nothing of its keys
+		}
 		if err != nil {
 			return e.deny(ctx, r, a, err)
 		}

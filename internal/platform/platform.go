@@ -39,8 +39,10 @@ type Config struct {
 type Keys struct {
 	Database string // DSN as the broker's role
 	KMS      keyring.KMS
-	Lease    time.Duration
 	Ticket   crypto.PublicKey // verifies control's job tickets
+	Lease    time.Duration    // see keys.Config
+	Overlap  time.Duration    // see keys.Config
+	Limits   keys.Limits      // of one service identity
 }
 
 // Platform is a started process. What belongs to a role that is elsewhere is nil.
@@ -84,7 +86,8 @@ func (p *Platform) buildKeys(ctx context.Context) (err error) {
 		return err
 	}
 	store := keyring.NewStore(p.keys, p.cfg.Keys.KMS)
-	p.broker = keys.NewBroker(store, keys.Config{Lease: p.cfg.Keys.Lease, Control: p.cfg.Keys.Ticket}, time.Now)
+	p.broker = keys.NewBroker(store, keys.Config{Lease: p.cfg.Keys.Lease, Control: p.cfg.Keys.Ticket, Overlap: p.cfg.Keys.Overlap,
+		Limits: p.cfg.Keys.Limits, Metrics: p.Metrics, Log: p.log}, time.Now)
 	p.members[mesh.Keys].rec = store
 	wire.ServeKeys(p.members[mesh.Keys].server, p.broker)
 	return nil
