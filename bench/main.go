@@ -21,6 +21,7 @@ type options struct {
 	patients, rounds int
 	span             time.Duration
 	binary, only     string
+	apart            bool
 }
 
 func main() {
@@ -30,6 +31,7 @@ func main() {
 	flag.DurationVar(&o.span, "for", 2*time.Second, "how long each measurement takes")
 	flag.StringVar(&o.binary, "binary", "bin/cordon", "the program to measure")
 	flag.StringVar(&o.only, "only", "", "measure only operations whose name holds this")
+	flag.BoolVar(&o.apart, "apart", false, "measure four processes, one a role")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -40,7 +42,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	s, err := startServer(ctx, o.binary)
+	s, err := startServer(ctx, o.binary, o.apart)
 	if err != nil {
 		return err
 	}
