@@ -30,15 +30,15 @@ var mayImport = map[string]string{
 	"fhir": "", "fhir/search": "fhir",
 	"outcome": "",
 	// trust
-	"seal": "", "authz": "", "lease": "seal",
-	"audit":    "seal",
+	"seal": "", "authz": "", "gather": "", "lease": "seal",
+	"audit":    "seal gather",
 	"auditlog": "audit pg",
 	"routes":   "",
 	"rpc":      "audit",
 	"mesh":     "audit rpc outcome telemetry", "mesh/spiffe": "mesh",
 	"wire":      "mesh rpc routes lease authn audit seal outcome",
 	"authn":     "authz routes",
-	"placement": "pg audit authn routes",
+	"placement": "pg audit authn routes gather",
 	"keyring":   "pg audit auditlog seal",
 	"registry":  "pg audit auditlog",
 	// capabilities
