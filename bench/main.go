@@ -23,6 +23,7 @@ type options struct {
 	patients, rounds int
 	span             time.Duration
 	binary, only     string
+	apart            bool
 	scale, tenants   string
 }
 
@@ -33,6 +34,7 @@ func main() {
 	flag.DurationVar(&o.span, "for", 2*time.Second, "how long each measurement takes")
 	flag.StringVar(&o.binary, "binary", "bin/cordon", "the program to measure")
 	flag.StringVar(&o.only, "only", "", "measure only operations whose name holds this")
+	flag.BoolVar(&o.apart, "apart", false, "measure four processes, one a role")
 	flag.StringVar(&o.scale, "scale", "", "measure one tenant as it grows to each of these numbers of resources: 10000,100000,1000000")
 	flag.StringVar(&o.tenants, "tenants", "", "measure the platform as it grows to each of these numbers of pooled tenants: 10,2000")
 	flag.Parse()
@@ -45,7 +47,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	s, err := startServer(ctx, o.binary)
+	s, err := startServer(ctx, o.binary, o.apart)
 	if err != nil {
 		return err
 	}

@@ -239,3 +239,48 @@ func TestEachProcessHasItsOwnSecrets(t *testing.T) {
 		}
 	}
 }
+
+// TestServeRolesRefusals starts `cordon serve` with roles that it cannot have, and is told why in words of a person.
+func TestServeRolesRefusals(t *testing.T) {
+	t.Parallel()
+	p := cordontest.OwnApart(t)
+	config := func(change func(*platform.File)) string {
+		f, err := platform.ReadFile(filepath.Join(p.Dir, "apart", "cell.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Management = "127.0.0.1:0"
+		f.Mesh.Roles["cell"] = platform.MemberFile{Listen: "127.0.0.1:0", Cert: filepath.Join(p.Dir, "apart", "cell.pem"), Key: filepath.Join(p.Dir, "apart", "cell.pem")}
+		change(f)
+		b, err := json.Marshal(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "config.json")
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, x := range []struct {
+		role, says string
+		change     func(*platform.File)
+	}{
+		{"cell,moon", "edge, cell, keys, control", func(*platform.File) {}},
+		{"cell,cell", "each named once", func(*platform.File) {}},
+		{"cell", "section mesh", func(f *platform.File) { f.Mesh = nil }},
+		{"cell", "SPIFFE_ENDPOINT_SOCKET", func(f *platform.File) { f.Mesh.Roles["cell"] = platform.MemberFile{} }},
+		{"cell", "no service certificate", func(f *platform.File) { f.Mesh.Roles = nil }},
+		{"cell", "spiffe://cordon.internal/edge", func(f *platform.File) {
+			f.Mesh.Roles["cell"] = platform.MemberFile{Cert: filepath.Join(p.Dir, "apart", "edge.pem"), Key: filepath.Join(p.Dir, "apart", "edge.pem")}
+		}},
+		{"cell", "cell/cell1", func(f *platform.File) { f.Cell = "cell2" }},
+		{"cell", "address of the keys role", func(f *platform.File) { f.Mesh.Peers.Keys = "http://127.0.0.1:1" }},
+		{"keys", "", func(*platform.File) {}}, // of the cell, which has nothing of the keys role
+	} {
+		r := cordontest.Cordon(t, nil, "serve", "--config", config(x.change), "--role", x.role)
+		if r.Code != 1 || !strings.Contains(r.Err, x.says) || strings.Contains(r.Err, "panic") {
+			t.Errorf("--role %s, want %q: %d %s", x.role, x.says, r.Code, r.Err)
+		}
+	}
+}
