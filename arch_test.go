@@ -25,7 +25,7 @@ const module = "github.com/cordon-ehr/cordon/internal/"
 var mayImport = map[string]string{
 	// ground
 	"fault": "", "tenant": "", "phi": "", "telemetry": "",
-	"pg": "", "pgserver": "", "synth": "",
+	"pg": "", "pgserver": "", "synth": "", "limit": "",
 	// FHIR as data: no I/O
 	"fhir": "", "fhir/search": "fhir",
 	"outcome": "",
@@ -33,10 +33,11 @@ var mayImport = map[string]string{
 	"seal": "", "authz": "", "lease": "seal",
 	"audit":     "seal",
 	"auditlog":  "audit pg",
+	"tally":     "audit",
 	"routes":    "",
 	"rpc":       "audit",
 	"authn":     "authz routes",
-	"placement": "pg audit authn routes",
+	"placement": "pg audit authn routes limit",
 	"keyring":   "pg audit auditlog seal",
 	"registry":  "pg audit auditlog",
 	// capabilities
@@ -46,14 +47,14 @@ var mayImport = map[string]string{
 	"plan":      "blind fhir fhir/search",
 	"record":    "blind plan placement audit authz lease seal fhir fhir/search",
 	// faces
-	"fhirhttp": "record outcome fhir fhir/search telemetry",
+	"fhirhttp": "record outcome fhir fhir/search telemetry limit",
 	// roles: they never import each other, and meet over the interfaces that each declares
-	"edge":    "routes authn audit rpc outcome telemetry",
+	"edge":    "routes authn audit rpc outcome telemetry limit tally",
 	"keys":    "keyring audit authn lease",
 	"control": "registry provision identity audit authn lease routes rpc outcome pg",
-	"cell":    "fhirhttp record placement audit authn lease routes rpc outcome pg telemetry",
+	"cell":    "fhirhttp record placement audit authn lease routes rpc outcome pg telemetry limit tally",
 	// the process
-	"platform":   "edge cell control keys keyring pg fhir telemetry",
+	"platform":   "edge cell control keys keyring pg fhir telemetry limit",
 	"dev":        "platform edge cell control keyring identity registry placement pg pgserver",
 	"cordontest": "dev pgserver telemetry",
 }

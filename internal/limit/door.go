@@ -27,18 +27,23 @@ type guest struct {
 func NewDoor[K comparable](most int) *Door[K] { return &Door[K]{most: most, guests: map[K]*guest{}} }
 
 // Enter lets one in, who must Leave, or refuses: at more than perSecond a second over a burst of as many, or more than inFlight under way.
+// A rate of 0 is none.
 func (d *Door[K]) Enter(key K, perSecond float64, inFlight int) error {
 	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	most, burst := rate.Limit(perSecond), max(1, int(perSecond))
+	if perSecond <= 0 {
+		most = rate.Inf
+	}
 	g := d.guests[key]
 	if g == nil {
 		d.clean(now)
-		g = &guest{bucket: rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond)))}
+		g = &guest{bucket: rate.NewLimiter(most, burst)}
 		d.guests[key] = g
-	} else if g.bucket.Limit() != rate.Limit(perSecond) {
-		g.bucket.SetLimitAt(now, rate.Limit(perSecond))
-		g.bucket.SetBurstAt(now, max(1, int(perSecond)))
+	} else if g.bucket.Limit() != most {
+		g.bucket.SetLimitAt(now, most)
+		g.bucket.SetBurstAt(now, burst)
 	}
 	g.last = now
 	switch {

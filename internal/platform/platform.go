@@ -22,6 +22,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/keys"
+	"github.com/cordon-ehr/cordon/internal/limit"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
 )
@@ -33,6 +34,7 @@ type Config struct {
 	Control control.Config
 	Keys    Keys
 	TLS     *tls.Config
+	Accept  limit.Connections // of the public listener
 }
 
 // Keys configures the broker.
@@ -89,7 +91,11 @@ func (p *Platform) Run(ctx context.Context, public, management net.Listener, rea
 	for _, run := range []func(context.Context) error{p.Control.Run, p.cell.Run, p.edge.Run} {
 		running.Go(func() error { return run(roles) })
 	}
+	bounded := limit.Listen(public, p.cfg.Accept)
+	p.Metrics.Gauge("cordon_connections", "Connections of the public listener.", func() float64 { n, _ := bounded.Count(); return float64(n) })
+	public = bounded
 	servers := []*http.Server{p.server(p.edge, p.cfg.TLS), p.server(p.management(), nil)}
+	servers[0].ConnState = bounded.State
 	var serving errgroup.Group
 	for i, l := range []net.Listener{public, management} {
 		if servers[i].TLSConfig != nil {
@@ -123,10 +129,13 @@ func (p *Platform) Run(ctx context.Context, public, management net.Listener, rea
 	return errors.Join(err, serr, rerr)
 }
 
-// server bounds what a caller can hold open: headers come within ten seconds and are at most 64 kB.
+// server bounds what a caller can hold open: headers come within ten seconds and are at most 64 kB, and an HTTP/2 connection has at most 100
+// streams. How fast a body has to come is the edge's to say.
 func (p *Platform) server(h http.Handler, t *tls.Config) *http.Server {
 	return &http.Server{Handler: h, TLSConfig: t, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(quiet{p.log.Handler()}, slog.LevelDebug)}
+		MaxHeaderBytes: 64 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second,
+			WriteByteTimeout: 30 * time.Second},
+		ErrorLog: slog.NewLogLogger(quiet{p.log.Handler()}, slog.LevelDebug)}
 }
 
 // quiet drops the messages of net/http, whose text may quote what a caller sent; that there was one is counted elsewhere.
