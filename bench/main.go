@@ -29,7 +29,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds, interleaved; the median counts")
 	flag.DurationVar(&o.span, "for", 2*time.Second, "how long each measurement takes")
 	flag.StringVar(&o.binary, "binary", "bin/cordon", "the program to measure")
-	flag.StringVar(&o.only, "only", "", "measure only operations whose name holds this")
+	flag.StringVar(&o.only, "only", "", "measure only operations whose name holds this; neighbour measures what one tenant feels of another's flood")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -49,6 +49,9 @@ func run(ctx context.Context, o options) error {
 	data, err := s.load(ctx, o.patients)
 	if err != nil {
 		return err
+	}
+	if o.only == "neighbour" {
+		return s.neighbour(ctx, data, o.rounds, o.span)
 	}
 	raw, err := newRaw(ctx, s, data)
 	if err != nil {
