@@ -62,6 +62,9 @@ func (c *call) body() ([]byte, error) {
 
 // readAll reads a body of at most most bytes, after decompression, and then takes the slot to work on it.
 func (c *call) readAll(most int) ([]byte, error) {
+	if c.ContentLength > int64(most) {
+		return nil, fault.New(fault.TooLarge, "the body has more than %d bytes", most)
+	}
 	limited := http.MaxBytesReader(nil, c.Body, int64(most))
 	var b []byte
 	var err error

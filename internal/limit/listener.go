@@ -101,7 +101,6 @@ func (l *Listener) admit(c net.Conn) *conn {
 	case l.open >= l.most.Total:
 		victim = l.idle.Front()
 	default:
-		victim = nil
 		l.add(in, h)
 		l.mu.Unlock()
 		return in
