@@ -44,6 +44,7 @@ type serveConfig struct {
 	KMSFile    string            `json:"kms_file"`   // file KMS; a passphrase comes from CORDON_KMS_PASSPHRASE
 	Owner      string            `json:"owner"`      // database role that owns the tables; for --migrate
 	Operators  map[string]string `json:"operators"`  // name → file with the operator's token
+	Limits     limitsConfig      `json:"limits"`     // optional
 	Databases  struct {
 		Cell    dsns `json:"cell"`
 		Control dsns `json:"control"`
@@ -100,11 +101,12 @@ func serve(ctx context.Context, cfg serveConfig) error {
 		return err
 	}
 	p, err := platform.New(ctx, platform.Config{
-		Edge:    edge.Config{PublicURL: cfg.PublicURL, Domain: cfg.Domain},
-		Cell:    cell.Config{Name: cfg.Cell, Database: cfg.Databases.Cell.Role},
+		Edge:    edge.Config{PublicURL: cfg.PublicURL, Domain: cfg.Domain, Limits: cfg.Limits.edge()},
+		Cell:    cell.Config{Name: cfg.Cell, Database: cfg.Databases.Cell.Role, Limits: cfg.Limits.cell()},
 		Control: control.Config{Database: cfg.Databases.Control.Role, PublicURL: cfg.PublicURL, Cell: cfg.Cell},
 		Keys:    platform.Keys{Database: cfg.Databases.Keys.Role, KMS: kms, Lease: 5 * time.Minute},
 		TLS:     &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}},
+		Accept:  cfg.Limits.accept(),
 	}, ticket, telemetry.NewLogger(os.Stderr, slog.LevelInfo))
 	if err != nil {
 		return err

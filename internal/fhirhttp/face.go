@@ -166,7 +166,13 @@ func (f *Face) fail(c *call, name string, err error) {
 		f.metrics.Limited("cell", string(why))
 		err = f.doors.Refused(c.Request, c.caller, err)
 	} else if c.caller != nil {
-		if rerr := f.records.Failed(c.Context(), c.caller, name, err); rerr != nil {
+		ctx := c.Context()
+		if fault.Is(err, fault.Timeout) { // the server has given the request up with its body; its event is written all the same
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+		}
+		if rerr := f.records.Failed(ctx, c.caller, name, err); rerr != nil {
 			err = rerr
 		}
 	}
