@@ -30,14 +30,14 @@ var mayImport = map[string]string{
 	"fhir": "", "fhir/search": "fhir",
 	"outcome": "",
 	// trust
-	"seal": "", "authz": "", "lease": "seal",
-	"audit":     "seal",
+	"seal": "", "authz": "", "gather": "", "lease": "seal",
+	"audit":     "seal gather",
 	"auditlog":  "audit pg",
 	"tally":     "audit",
 	"routes":    "",
 	"rpc":       "audit",
 	"authn":     "authz routes",
-	"placement": "pg audit authn routes limit",
+	"placement": "pg audit authn routes gather limit",
 	"keyring":   "pg audit auditlog seal",
 	"registry":  "pg audit auditlog",
 	// capabilities

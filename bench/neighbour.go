@@ -19,8 +19,8 @@ const flooders = 128
 
 // neighbour measures what a tenant's reads feel of another's flood: expensive searches and large Bundles over many connections. Quiet and flood
 // take turns; the generator shares the cores with the server, so that the number is an upper bound.
-func (s *server) neighbour(ctx context.Context, d *dataset, rounds int, span time.Duration) error {
-	quiet, err := s.another(ctx, "quiet")
+func (s *server) neighbour(ctx context.Context, noisy *client, d *dataset, rounds int, span time.Duration) error {
+	quiet, err := s.tenant(ctx, "quiet")
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (s *server) neighbour(ctx context.Context, d *dataset, rounds int, span tim
 		if err != nil {
 			return err
 		}
-		flood := s.flood(ctx, d)
+		flood := noisy.flood(ctx, d)
 		time.Sleep(500 * time.Millisecond) // the flood builds up
 		during, err := quiet.paced(ctx, span)
 		seen := flood()
@@ -58,7 +58,7 @@ func (s *server) neighbour(ctx context.Context, d *dataset, rounds int, span tim
 }
 
 // paced reads at 200 a second from four connections, and gives the times, sorted.
-func (s *server) paced(ctx context.Context, span time.Duration) ([]time.Duration, error) {
+func (s *client) paced(ctx context.Context, span time.Duration) ([]time.Duration, error) {
 	var mu sync.Mutex // guards all and failed
 	var all []time.Duration
 	var failed error
@@ -87,7 +87,7 @@ func (s *server) paced(ctx context.Context, span time.Duration) ([]time.Duration
 }
 
 // flood starts the noise; the function that it gives ends it, and tells what was answered.
-func (s *server) flood(ctx context.Context, d *dataset) func() map[int]int64 {
+func (s *client) flood(ctx context.Context, d *dataset) func() map[int]int64 {
 	ctx, stop := context.WithCancel(ctx)
 	var seen [600]atomic.Int64
 	var wait sync.WaitGroup
@@ -118,7 +118,7 @@ func (s *server) flood(ctx context.Context, d *dataset) func() map[int]int64 {
 }
 
 // noise sends one expensive request, and gives the status of the answer; 0 is none.
-func (s *server) noise(ctx context.Context, c *http.Client, d *dataset, n int) int {
+func (s *client) noise(ctx context.Context, c *http.Client, d *dataset, n int) int {
 	token, err := s.bearer(ctx)
 	if err != nil {
 		return 0
@@ -143,26 +143,4 @@ func (s *server) noise(ctx context.Context, c *http.Client, d *dataset, n int) i
 	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.Copy(io.Discard, resp.Body)
 	return resp.StatusCode
-}
-
-// another makes a further tenant on the same platform, with a client of its own.
-func (s *server) another(ctx context.Context, slug string) (*server, error) {
-	n := &server{info: s.info, http: s.http, cmd: s.cmd}
-	var t struct {
-		FHIRBase string `json:"fhir_base"`
-		TokenURL string `json:"token_url"`
-	}
-	if err := s.operator(ctx, "/tenants", map[string]string{"slug": slug, "placement": "pooled"}, &t); err != nil {
-		return nil, err
-	}
-	var c struct {
-		ID     string `json:"client_id"`
-		Secret string `json:"client_secret"`
-	}
-	if err := s.operator(ctx, "/tenants/"+slug+"/clients", map[string]string{"name": slug, "scope": "system/*.cruds"}, &c); err != nil {
-		return nil, err
-	}
-	n.base, n.tokens = t.FHIRBase, t.TokenURL
-	n.form = url.Values{"grant_type": {"client_credentials"}, "client_id": {c.ID}, "client_secret": {c.Secret}}
-	return n, nil
 }

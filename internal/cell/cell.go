@@ -32,6 +32,7 @@ type Config struct {
 	Database    string // DSN as the cell's role
 	Connections int32  // 0 = 24
 	Limits      Limits
+	Finders     int // workers that read single versions for many requests together; 0 = as Flushers
 	Flushers    int // group-commit workers for audit events of reads; 0 = one for two cores, two at least
 }
 
@@ -48,6 +49,7 @@ type Cell struct {
 	pool     *pg.Pool
 	own      *pg.Pool // the flusher's own
 	charts   *placement.Charts
+	finder   *placement.Finder
 	flusher  *audit.Flusher[placement.Scope]
 	table    *routes.Table
 	verifier *authn.Verifier
@@ -68,6 +70,9 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 		// more commits; with more cores there is more to gather.
 		cfg.Flushers = max(2, runtime.GOMAXPROCS(0)/2)
 	}
+	if cfg.Finders == 0 {
+		cfg.Finders = max(2, runtime.GOMAXPROCS(0)/2)
+	}
 	cfg.Limits = cfg.Limits.filled()
 	pool, err := pg.Open(ctx, cfg.Database, cfg.Connections)
 	if err != nil {
@@ -85,10 +90,11 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 	}
 	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events, 0), cfg.Flushers, metrics.Audited)
 	table := routes.NewTable()
-	c := &Cell{cfg: cfg, pool: pool, own: events, charts: charts, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
+	finder := placement.NewFinder(charts, cfg.Finders)
+	c := &Cell{cfg: cfg, pool: pool, own: events, charts: charts, finder: finder, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
 		leases: lease.NewCache(peers.Broker, time.Now), refusals: tally.New(peers.Denials, cfg.Limits.Refusals, time.Now),
 		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}
-	c.face = fhirhttp.New(record.New(charts, flusher, cfg.Name, time.Now), c.doors(metrics), metrics, log)
+	c.face = fhirhttp.New(record.New(charts, finder, flusher, cfg.Name, time.Now), c.doors(metrics), metrics, log)
 	return c, nil
 }
 
@@ -98,6 +104,7 @@ func (c *Cell) Run(ctx context.Context) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	c.refusals.Close(stop)
+	c.finder.Close()
 	c.flusher.Close()
 	c.own.Close()
 	c.pool.Close()

@@ -39,8 +39,8 @@ type Charts struct {
 const waiting = 256
 
 // NewCharts serves from the pool of the cell's database role, which has so many connections; 0 leaves them to the caller. Tenants share them:
-// one alone gets three quarters, and transactions that may wait for a lock half of all, a quarter of each tenant. So neither a tenant
-// nor its locks keep the others from reading.
+// one alone gets half, and transactions that may wait for a lock half of all, a quarter of each tenant. A quarter is left for the Finder and for
+// the process' own questions. So neither a tenant nor its locks keep the others from reading.
 func NewCharts(pool *pg.Pool, connections int) *Charts {
 	if connections == 0 {
 		return &Charts{pool: pool}
@@ -49,8 +49,8 @@ func NewCharts(pool *pg.Pool, connections int) *Charts {
 		n := max(1, connections*part/4)
 		return limit.Share{Light: n, CrowdedLight: n, Waiting: waiting}
 	}
-	return &Charts{pool: pool, use: share(3), wait: share(1),
-		uses:  limit.NewGate(limit.Total{Slots: max(1, connections-1), Waiting: 4 * waiting}), // one is left for the process' own questions
+	return &Charts{pool: pool, use: share(2), wait: share(1),
+		uses:  limit.NewGate(limit.Total{Slots: max(1, connections*3/4), Waiting: 4 * waiting}),
 		waits: limit.NewGate(limit.Total{Slots: max(1, connections/2), Waiting: 4 * waiting})}
 }
 
