@@ -21,11 +21,13 @@ type flood struct {
 	seen    [600]atomic.Int64
 	unclear atomic.Int64 // 429 or 503 without Retry-After or an OperationOutcome
 	end     chan struct{}
+	once    sync.Once
 	wait    sync.WaitGroup
 }
 
-func startFlood(n *cordontest.Tenant, workers int, ask func(i int) (method, path string, body []byte)) *flood {
+func startFlood(t testing.TB, n *cordontest.Tenant, workers int, ask func(i int) (method, path string, body []byte)) *flood {
 	f := &flood{end: make(chan struct{})}
+	t.Cleanup(func() { f.stop() }) // a test that fails must not leave it running
 	hc := &http.Client{Transport: n.P.HTTP.Transport.(*http.Transport).Clone(), Timeout: time.Minute}
 	hc.Transport.(*http.Transport).MaxIdleConnsPerHost = workers
 	for w := range workers {
@@ -63,7 +65,7 @@ func (f *flood) send(hc *http.Client, n *cordontest.Tenant, method, path string,
 
 // stop ends the flood and gives what was answered.
 func (f *flood) stop() map[int]int64 {
-	close(f.end)
+	f.once.Do(func() { close(f.end) })
 	f.wait.Wait()
 	out := map[int]int64{}
 	for s := range f.seen {
@@ -94,7 +96,7 @@ func TestNeighbourOfAFlood(t *testing.T) {
 		bundles = append(bundles, s.Bundle)
 	}
 	b.Do(t, http.MethodPut, "/Patient/p", `{"resourceType":"Patient","id":"p"}`).Want(t, http.StatusCreated)
-	f := startFlood(a, 160, func(i int) (string, string, []byte) {
+	f := startFlood(t, a, 160, func(i int) (string, string, []byte) {
 		if i%2 == 0 {
 			return http.MethodPost, "", bundles[i%len(bundles)]
 		}
@@ -167,7 +169,7 @@ func TestFloodOfStrangers(t *testing.T) {
 	n, b := p.Tenant(t), p.Tenant(t)
 	b.Do(t, http.MethodPut, "/Patient/p", `{"resourceType":"Patient","id":"p"}`).Want(t, http.StatusCreated)
 	strangers := &cordontest.Tenant{Client: &cordontest.Client{P: p, Base: n.Base}}
-	f := startFlood(strangers, 200, func(i int) (string, string, []byte) { return http.MethodGet, fmt.Sprint("/Patient/", i), nil })
+	f := startFlood(t, strangers, 200, func(i int) (string, string, []byte) { return http.MethodGet, fmt.Sprint("/Patient/", i), nil })
 	cordontest.Eventually(t, "strangers are refused", func() bool { return f.seen[401].Load() > 1000 })
 	for range 20 {
 		b.Do(t, http.MethodGet, "/Patient/p", nil).Want(t, http.StatusOK)
@@ -262,7 +264,7 @@ func TestDatabaseRestartsInAFlood(t *testing.T) {
 	var floods []*flood
 	for _, n := range []*cordontest.Tenant{a, b} {
 		n.Do(t, http.MethodPut, "/Patient/p", `{"resourceType":"Patient","id":"p"}`).Want(t, http.StatusCreated)
-		floods = append(floods, startFlood(n, 40, func(i int) (string, string, []byte) {
+		floods = append(floods, startFlood(t, n, 40, func(i int) (string, string, []byte) {
 			switch i % 4 {
 			case 0:
 				return http.MethodPost, "/Patient", []byte(`{"resourceType":"Patient"}`)
