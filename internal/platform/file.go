@@ -43,6 +43,7 @@ type File struct {
 	Owner        string            `json:"owner,omitempty"`             // database role that owns the tables; for --migrate
 	Operators    map[string]string `json:"operators,omitempty"`         // control: name → file with the operator's token
 	Leases       LeasesFile        `json:"leases"`                      // keys: optional
+	Limits       LimitsFile        `json:"limits"`                      // edge, cell: optional
 	Databases    Databases         `json:"databases"`
 	Mesh         *MeshFile         `json:"mesh,omitempty"` // needed when a role is elsewhere
 }
@@ -121,7 +122,8 @@ func (f *File) Open(ctx context.Context, roles Roles) (*Opened, error) {
 			return nil, fmt.Errorf("read the certificate: %w", err)
 		}
 		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
-		o.Edge = edge.Config{PublicURL: f.PublicURL, Domain: f.Domain, Hosts: f.Hosts}
+		o.Edge = edge.Config{PublicURL: f.PublicURL, Domain: f.Domain, Hosts: f.Hosts, Limits: f.Limits.edge()}
+		o.Accept = f.Limits.accept()
 		if o.Public, err = listen(ctx, f.Listen); err != nil {
 			return nil, err
 		}
@@ -138,7 +140,7 @@ func (f *File) Open(ctx context.Context, roles Roles) (*Opened, error) {
 		}
 	}
 	if roles.Has(mesh.Cell) {
-		o.Cell = cell.Config{Name: f.Cell, Database: f.Databases.Cell.Role}
+		o.Cell = cell.Config{Name: f.Cell, Database: f.Databases.Cell.Role, Limits: f.Limits.cell()}
 	}
 	if roles.Has(mesh.Keys) {
 		if err := f.openKeys(o); err != nil {

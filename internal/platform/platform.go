@@ -17,6 +17,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/keys"
+	"github.com/cordon-ehr/cordon/internal/limit"
 	"github.com/cordon-ehr/cordon/internal/mesh"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
@@ -32,7 +33,8 @@ type Config struct {
 	Cell    cell.Config
 	Control control.Config
 	Keys    Keys
-	TLS     *tls.Config // of the public listener
+	TLS     *tls.Config       // of the public listener
+	Accept  limit.Connections // of the public listener
 }
 
 // Keys configures the broker.
