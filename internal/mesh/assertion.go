@@ -37,24 +37,31 @@ type (
 // maker makes MACs under one key. It is safe for concurrent use.
 type maker struct{ pool sync.Pool }
 
-func newMaker(k secret) *maker {
-	return &maker{pool: sync.Pool{New: func() any { return hmac.New(sha256.New, k[:]) }}}
+// work is what one MAC needs; the buffers are kept, since a hash behind an interface would move them to the heap each time.
+type work struct {
+	hash.Hash
+	frame []byte
+	sum   [sha256.Size]byte
 }
 
-func (m *maker) sum(payload []byte, r *http.Request) (out [sha256.Size]byte) {
-	token := sha256.Sum256([]byte(r.Header.Get("Authorization")))
-	h := m.pool.Get().(hash.Hash)
-	h.Reset()
-	var frame [512]byte
-	b := append(frame[:0], "cordon/assertion/1\x00"...)
-	b = text(b, r.Method)
-	b = text(b, r.URL.RawQuery)
-	b = append(b, token[:]...)
-	h.Write(b)
-	h.Write(payload)
-	h.Sum(out[:0])
-	m.pool.Put(h)
-	return out
+func newMaker(k secret) *maker {
+	return &maker{pool: sync.Pool{New: func() any { return &work{Hash: hmac.New(sha256.New, k[:])} }}}
+}
+
+func (m *maker) sum(payload []byte, r *http.Request) [sha256.Size]byte {
+	w := m.pool.Get().(*work)
+	defer m.pool.Put(w)
+	w.frame = append(w.frame[:0], r.Header.Get("Authorization")...)
+	token := sha256.Sum256(w.frame)
+	w.frame = append(w.frame[:0], "cordon/assertion/1\x00"...)
+	w.frame = text(w.frame, r.Method)
+	w.frame = text(w.frame, r.URL.RawQuery)
+	w.frame = append(w.frame, token[:]...)
+	w.frame = append(w.frame, payload...)
+	w.Reset()
+	w.Write(w.frame)
+	w.Hash.Sum(w.sum[:0])
+	return w.sum
 }
 
 // signer is an edge's end of a session: one per process that it calls.
