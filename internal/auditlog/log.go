@@ -21,8 +21,11 @@ func New(pool *pg.Pool) *Log { return &Log{pool} }
 
 // Insert adds an event to the transaction of the work that it describes.
 func (*Log) Insert(ctx context.Context, tx pgx.Tx, e audit.Event) error {
-	r := audit.Clear(e)
-	_, err := tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body) VALUES ($1, $2, $3, $4)`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body)
+	r, err := audit.Clear(e)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body) VALUES ($1, $2, $3, $4)`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body)
 	return audit.Unwritable(pg.Fault(err))
 }
 

@@ -74,5 +74,9 @@ func (c *Cell) recordReading(ctx context.Context, scope placement.Scope, ring *l
 	e := audit.New(audit.Event{Tenant: scope.Tenant(), Type: "audit", Subtype: "export", Action: audit.Read, Outcome: audit.Success,
 		Agent: by.Agent, Source: audit.Source{Role: "cell", Site: c.cfg.Name}, Request: by.Request,
 		Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
-	return c.flusher.Record(ctx, scope, []audit.Row{audit.Seal(e, ring.Events, 0)})
+	row, err := audit.Seal(e, ring.Events, 0)
+	if err != nil {
+		return err
+	}
+	return c.flusher.Record(ctx, scope, []audit.Row{row})
 }

@@ -17,21 +17,26 @@ func (c *Caller) event(site string, what action) audit.Event {
 }
 
 // seal makes the rows of events under the tenant's audit key.
-func (c *Caller) seal(events []audit.Event) []audit.Row {
-	rows := make([]audit.Row, len(events))
+func (c *Caller) seal(events []audit.Event) (rows []audit.Row, err error) {
+	rows = make([]audit.Row, len(events))
 	for i, e := range events {
 		id := ""
 		if s := e.Patient.Reveal(); len(s) > len("Patient/") {
 			id = s[len("Patient/"):]
 		}
-		rows[i] = audit.Seal(e, c.Ring.Events, c.index().Patient(id))
+		if rows[i], err = audit.Seal(e, c.Ring.Events, c.index().Patient(id)); err != nil {
+			return nil, err
+		}
 	}
-	return rows
+	return rows, nil
 }
 
 // record makes events durable on their own. On error nothing may be disclosed.
 func (s *Service) record(ctx context.Context, c *Caller, events []audit.Event) error {
-	err := s.events.Record(ctx, c.Scope, c.seal(events))
+	rows, err := c.seal(events)
+	if err == nil {
+		err = s.events.Record(ctx, c.Scope, rows)
+	}
 	c.told = c.told || err == nil
 	return err
 }
