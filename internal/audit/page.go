@@ -14,15 +14,26 @@ type Plain struct {
 
 // Range is a page of a tenant's events in the order of their ids, which is that of their times.
 type Range struct {
-	Only   uuid.UUID // this event alone; uuid.Nil = the range
-	After  uuid.UUID // greater ids only; uuid.Nil = from the first
-	Before uuid.UUID // smaller ids only; uuid.Max = to the last
-	Newest bool      // from the greatest id back
-	Limit  int
+	Only   []uuid.UUID // these events; the bounds do not count then
+	After  uuid.UUID   // greater ids only; uuid.Nil = from the first
+	Before uuid.UUID   // smaller ids only; uuid.Nil = to the last
+	Newest bool        // from the greatest id back
+	Limit  int         // at most PageLimit
 }
 
 // PageLimit is the most that one page holds.
 const PageLimit = 1000
+
+// Filled gives the range with its open ends and its limit made plain.
+func (r Range) Filled() Range {
+	if r.Before == uuid.Nil {
+		r.Before = uuid.Max
+	}
+	if r.Limit <= 0 || r.Limit > PageLimit {
+		r.Limit = PageLimit
+	}
+	return r
+}
 
 // Ask is a call for a page of a tenant's events that stand in another role's database.
 type Ask struct {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
@@ -43,4 +44,32 @@ func (l *Log) Events(ctx context.Context, t tenant.ID, each func([]byte) error) 
 		}
 		return each(b)
 	})
+}
+
+const (
+	pageSQL       = `SELECT id, body FROM audit WHERE tenant = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4`
+	pageNewestSQL = `SELECT id, body FROM audit WHERE tenant = $1 AND id > $2 AND id < $3 ORDER BY id DESC LIMIT $4`
+	onlySQL       = `SELECT id, body FROM audit WHERE tenant = $1 AND id = ANY($2) ORDER BY id LIMIT $3`
+)
+
+// EventPage gives a page of a tenant's events. The tenant is one: nil finds nothing, and not the platform's events.
+func (l *Log) EventPage(ctx context.Context, t tenant.ID, r audit.Range) (out []audit.Plain, err error) {
+	if t.IsZero() {
+		return nil, fault.New(fault.Internal, "no tenant, no events")
+	}
+	r = r.Filled()
+	sql, args := pageSQL, []any{t.Bytes(), r.After, r.Before, r.Limit}
+	switch {
+	case len(r.Only) > 0:
+		sql, args = onlySQL, []any{t.Bytes(), r.Only, r.Limit}
+	case r.Newest:
+		sql = pageNewestSQL
+	}
+	err = l.pool.Rows(ctx, sql, args, func(rows pgx.Rows) error {
+		var p audit.Plain
+		err := rows.Scan(&p.ID, &p.JSON)
+		out = append(out, p)
+		return err
+	})
+	return out, err
 }

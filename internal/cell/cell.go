@@ -38,6 +38,7 @@ type Peers struct {
 	Broker  lease.Broker
 	Control routes.Source
 	Denials rpc.Denials
+	Trail   record.Elsewhere // a tenant's events of control and keys
 }
 
 // Cell serves charts. It is safe for concurrent use.
@@ -82,7 +83,7 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events), cfg.Flushers, metrics.Audited)
 	table := routes.NewTable()
 	return &Cell{cfg: cfg, pool: pool, own: events, charts: charts, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
-		leases: lease.NewCache(peers.Broker, time.Now), face: fhirhttp.New(record.New(charts, flusher, cfg.Name, time.Now), metrics, log),
+		leases: lease.NewCache(peers.Broker, time.Now), face: fhirhttp.New(record.New(charts, flusher, peers.Trail, cfg.Name, time.Now), metrics, log),
 		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}, nil
 }
 
@@ -144,7 +145,7 @@ func (c *Cell) caller(ctx context.Context, r *http.Request, route *routes.Route,
 	if err != nil {
 		return nil, err
 	}
-	return &record.Caller{Scope: scope, Ring: ring, Request: a.Request, Base: route.FHIRBase(), Query: phi.Text(r.URL.RawQuery),
+	return &record.Caller{Scope: scope, Ring: ring, Request: a.Request, Base: route.FHIRBase(), Proof: token, Query: phi.Text(r.URL.RawQuery),
 		Agent: audit.Agent{Kind: string(p.Kind), ID: p.Subject, Client: p.Client, TokenID: p.TokenID, Address: a.Address,
 			UserHash: audit.HashUserAgent(r.UserAgent())}}, nil
 }

@@ -7,9 +7,11 @@ import (
 	"crypto/ecdsa"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/authn"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/identity"
 	"github.com/cordon-ehr/cordon/internal/pg"
@@ -35,6 +37,8 @@ type Broker interface {
 	provision.Broker
 	identity.Signer
 	Events(ctx context.Context, t tenant.ID, each func([]byte) error) error
+	// EventPage gives a page of a tenant's key events, for an auditor whose token control verified.
+	EventPage(ctx context.Context, t tenant.ID, r audit.Range) ([]audit.Plain, error)
 }
 
 // Cell is the cell role as control sees it.
@@ -51,6 +55,8 @@ type Control struct {
 	registry *registry.Registry
 	hub      *hub
 	identity *identity.Server
+	table    *routes.Table // its own directory as others see it, for tokens that are shown to it
+	verifier *authn.Verifier
 	runner   *provision.Runner
 	broker   Broker
 	cell     Cell
@@ -73,6 +79,8 @@ func New(ctx context.Context, cfg Config, broker Broker, log *slog.Logger) (*Con
 		pool.Close()
 		return nil, err
 	}
+	c.table = routes.NewTable()
+	c.verifier = authn.NewVerifier(c.table, time.Now)
 	c.tenants, c.api = c.tenantRoutes(), c.operatorRoutes()
 	return c, nil
 }
@@ -85,7 +93,10 @@ func (c *Control) Connect(cell Cell) {
 
 // Run keeps the directory fresh until ctx ends, then closes.
 func (c *Control) Run(ctx context.Context) error {
+	var own sync.WaitGroup
+	own.Go(func() { _ = c.table.Run(ctx, "control", c) }) // it ends with ctx, and never else
 	c.hub.run(ctx)
+	own.Wait()
 	c.pool.Close()
 	return nil
 }
@@ -120,7 +131,8 @@ func (c *Control) change(ctx context.Context, slug tenant.Slug, to tenant.State,
 	}
 	if e.State != to {
 		ev := audit.New(audit.Event{Tenant: e.ID, Type: "tenant", Subtype: string(to), Action: audit.Update, Outcome: audit.Success,
-			Agent: by.Agent, Source: audit.Source{Role: "control"}, Request: by.Request, Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
+			Agent: by.Agent, Source: audit.Source{Role: "control"}, Request: by.Request, Decision: audit.Decision{Allow: true, Policy: "operator/1"},
+			Before: string(e.State), After: string(to)})
 		if err := c.registry.Advance(ctx, e.ID, e.State, to, ev); err != nil {
 			return e, err
 		}

@@ -114,6 +114,11 @@ func (b *Broker) Events(ctx context.Context, t tenant.ID, each func([]byte) erro
 	return b.store.Events(ctx, t, each)
 }
 
+// EventPage gives a page of a tenant's key events, for a reader whom control authorized.
+func (b *Broker) EventPage(ctx context.Context, t tenant.ID, r audit.Range) ([]audit.Plain, error) {
+	return b.store.EventPage(ctx, t, r)
+}
+
 // Ready reports whether the broker can serve.
 func (b *Broker) Ready(ctx context.Context) error { return b.store.Ping(ctx) }
 

@@ -67,7 +67,7 @@ func New(ctx context.Context, cfg Config, ticket *ecdsa.PrivateKey, log *slog.Lo
 	if p.Control, err = control.New(ctx, cfg.Control, p.broker, log); err != nil {
 		return nil, fmt.Errorf("start the control role: %w", err)
 	}
-	if p.cell, err = cell.New(ctx, cfg.Cell, cell.Peers{Broker: p.broker, Control: p.Control, Denials: p.Control}, p.Metrics, log); err != nil {
+	if p.cell, err = cell.New(ctx, cfg.Cell, cell.Peers{Broker: p.broker, Control: p.Control, Denials: p.Control, Trail: p.Control}, p.Metrics, log); err != nil {
 		return nil, fmt.Errorf("start the cell role: %w", err)
 	}
 	p.Control.Connect(p.cell)

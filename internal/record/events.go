@@ -118,6 +118,15 @@ func (s *Service) newPatients(c *Caller, rs []Resource, told map[string]bool) []
 func (s *Service) missing(c *Caller, what action, typ, id, why string) []audit.Event {
 	e := c.event(s.site, what)
 	e.Outcome, e.OutcomeDesc = audit.MinorFailure, why
-	e.Entity = audit.Entity{Type: typ, ID: phi.Text(id)}
+	e.Entity, e.Patient = audit.Entity{Type: typ, ID: phi.Text(id)}, patientNamed(typ, id)
 	return []audit.Event{e}
+}
+
+// patientNamed is the patient whom a request for a resource by its id names, whether or not there is one: who tried to see a chart
+// is of that patient's trail.
+func patientNamed(typ, id string) phi.Text {
+	if typ != patientType.Name || id == "" {
+		return ""
+	}
+	return phi.Text(typ + "/" + id)
 }
