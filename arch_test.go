@@ -45,13 +45,14 @@ var mayImport = map[string]string{
 	"blind":     "lease fhir fhir/search",
 	"plan":      "blind fhir fhir/search",
 	"balp":      "audit",
+	"ocsf":      "audit",
 	"record":    "blind plan placement audit authz balp lease seal fhir fhir/search",
 	// faces
 	"fhirhttp": "record outcome fhir fhir/search telemetry",
 	// roles: they never import each other, and meet over the interfaces that each declares
 	"edge":    "routes authn audit rpc outcome telemetry",
 	"keys":    "keyring audit authn lease",
-	"control": "registry provision identity audit authn authz lease routes rpc outcome pg",
+	"control": "registry provision identity audit authn authz lease ocsf routes rpc outcome pg",
 	"cell":    "fhirhttp record placement audit authn lease routes rpc outcome pg telemetry",
 	// the process
 	"platform":   "edge cell control keys keyring pg fhir telemetry",

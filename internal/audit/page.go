@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"encoding/json"
+
 	"github.com/google/uuid"
 
 	"github.com/cordon-ehr/cordon/internal/tenant"
@@ -8,8 +10,8 @@ import (
 
 // Plain is an opened event on its way to a reader who was allowed: its time-ordered id, and its JSON.
 type Plain struct {
-	ID   uuid.UUID
-	JSON []byte
+	ID   uuid.UUID       `json:"id"`
+	JSON json.RawMessage `json:"event"`
 }
 
 // Range is a page of a tenant's events in the order of their ids, which is that of their times.

@@ -73,3 +73,26 @@ func (l *Log) EventPage(ctx context.Context, t tenant.ID, r audit.Range) (out []
 	})
 	return out, err
 }
+
+const (
+	horizonSQL = `SELECT pg_snapshot_xmin(pg_current_snapshot())`
+	feedSQL    = `SELECT xid, id, body FROM audit WHERE tenant = $1 AND xid >= $2 AND xid < $3 AND (xid, id) > ($4, $5) ORDER BY xid, id LIMIT $6`
+)
+
+// Feed gives a page of a tenant's events in the order of their transactions; the nil tenant's are those of the platform.
+func (l *Log) Feed(ctx context.Context, a audit.FeedAsk) (page audit.FeedPage, err error) {
+	page.Last, page.Until = a.After, a.Until
+	if page.Until == 0 {
+		if err := l.pool.Row(ctx, horizonSQL, nil, &page.Until); err != nil {
+			return page, err
+		}
+	}
+	args := []any{a.Tenant.Bytes(), a.From, page.Until, a.After.XID, a.After.ID, min(a.Limit, audit.PageLimit)}
+	err = l.pool.Rows(ctx, feedSQL, args, func(rows pgx.Rows) error {
+		var p audit.Plain
+		err := rows.Scan(&page.Last.XID, &p.ID, &p.JSON)
+		page.Last.ID, page.Events = p.ID, append(page.Events, p)
+		return err
+	})
+	return page, err
+}

@@ -53,6 +53,7 @@ type Cell struct {
 	leases   *lease.Cache
 	face     *fhirhttp.Face
 	peers    Peers
+	feeds    feedRings
 	log      *slog.Logger
 }
 

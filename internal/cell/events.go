@@ -28,23 +28,15 @@ func (c *Cell) Events(ctx context.Context, t tenant.ID, ticket string, by audit.
 }
 
 func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.By, yield func(rpc.Event) bool) error {
-	route, ok := c.table.ByID(t)
-	if !ok {
-		return fault.New(fault.NotFound, "no such tenant")
-	}
-	g, err := c.peers.Broker.Lease(ctx, lease.Request{Tenant: t, Purpose: lease.Audit, Proof: ticket})
+	scope, err := c.auditScope(t, by)
 	if err != nil {
 		return err
 	}
-	ring, err := lease.Prepare(g)
+	ring, err := c.auditRing(ctx, t, ticket)
 	if err != nil {
 		return err
 	}
-	scope, err := placement.MintAudit(authn.Principal{Tenant: t, Kind: authn.Operator, Subject: by.Agent.ID}, route)
-	if err != nil {
-		return err
-	}
-	if err := c.recordReading(ctx, scope, ring, by); err != nil {
+	if err := c.recordReading(ctx, scope, ring, "export", by); err != nil {
 		return err
 	}
 	after := uuid.Nil
@@ -69,9 +61,27 @@ func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.
 	}
 }
 
+// auditScope is the Scope under which an operator's ticket reads events.
+func (c *Cell) auditScope(t tenant.ID, by audit.By) (placement.Scope, error) {
+	route, ok := c.table.ByID(t)
+	if !ok {
+		return placement.Scope{}, fault.New(fault.NotFound, "no such tenant")
+	}
+	return placement.MintAudit(authn.Principal{Tenant: t, Kind: authn.Operator, Subject: by.Agent.ID}, route)
+}
+
+// auditRing gets the tenant's audit key against the ticket.
+func (c *Cell) auditRing(ctx context.Context, t tenant.ID, ticket string) (*lease.Ring, error) {
+	g, err := c.peers.Broker.Lease(ctx, lease.Request{Tenant: t, Purpose: lease.Audit, Proof: ticket})
+	if err != nil {
+		return nil, err
+	}
+	return lease.Prepare(g)
+}
+
 // recordReading makes the reading of the log an event of the log, before the first event leaves.
-func (c *Cell) recordReading(ctx context.Context, scope placement.Scope, ring *lease.Ring, by audit.By) error {
-	e := audit.New(audit.Event{Tenant: scope.Tenant(), Type: "audit", Subtype: "export", Action: audit.Read, Outcome: audit.Success,
+func (c *Cell) recordReading(ctx context.Context, scope placement.Scope, ring *lease.Ring, how string, by audit.By) error {
+	e := audit.New(audit.Event{Tenant: scope.Tenant(), Type: "audit", Subtype: how, Action: audit.Read, Outcome: audit.Success,
 		Agent: by.Agent, Source: audit.Source{Role: "cell", Site: c.cfg.Name}, Request: by.Request,
 		Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
 	row, err := audit.Seal(e, ring.Events, 0)

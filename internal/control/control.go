@@ -39,6 +39,8 @@ type Broker interface {
 	Events(ctx context.Context, t tenant.ID, each func([]byte) error) error
 	// EventPage gives a page of a tenant's key events, for an auditor whose token control verified.
 	EventPage(ctx context.Context, t tenant.ID, r audit.Range) ([]audit.Plain, error)
+	// Feed gives a page of a tenant's key events in the order of their transactions.
+	Feed(ctx context.Context, a audit.FeedAsk) (audit.FeedPage, error)
 }
 
 // Cell is the cell role as control sees it.
@@ -46,6 +48,9 @@ type Cell interface {
 	provision.Cell
 	// Events streams a tenant's chart events, against a ticket for that tenant.
 	Events(ctx context.Context, t tenant.ID, ticket string, by audit.By) rpc.Events
+	// Feed gives a page of a tenant's chart events in the order of their transactions, against a ticket, without what could be
+	// of a patient (audit.Event.Minimal).
+	Feed(ctx context.Context, a audit.FeedAsk) (audit.FeedPage, error)
 }
 
 // Control serves tenants' pages and the operators' API. It is safe for concurrent use.

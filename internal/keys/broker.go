@@ -119,6 +119,14 @@ func (b *Broker) EventPage(ctx context.Context, t tenant.ID, r audit.Range) ([]a
 	return b.store.EventPage(ctx, t, r)
 }
 
+// Feed gives a page of a tenant's key events in the order of their transactions, for a stream that control authorized.
+func (b *Broker) Feed(ctx context.Context, a audit.FeedAsk) (audit.FeedPage, error) {
+	if a.Tenant.IsZero() {
+		return audit.FeedPage{}, fault.New(fault.Internal, "no tenant, no events")
+	}
+	return b.store.Feed(ctx, a)
+}
+
 // Ready reports whether the broker can serve.
 func (b *Broker) Ready(ctx context.Context) error { return b.store.Ping(ctx) }
 

@@ -51,3 +51,34 @@ func eventRows(r pgx.Rows) (out []audit.Row, err error) {
 	}
 	return out, r.Err()
 }
+
+const (
+	horizonSQL = `SELECT pg_snapshot_xmin(pg_current_snapshot())`
+	feedSQL    = `SELECT xid, id, recorded, patient, keyver, body FROM audit WHERE tenant = $1 AND xid >= $2 AND xid < $3 AND (xid, id) > ($4, $5) ORDER BY xid, id LIMIT $6`
+)
+
+// Horizon is the oldest transaction still running: below it, nothing of the feed changes any more.
+func (c *Charts) Horizon(ctx context.Context) (xid uint64, err error) {
+	err = c.pool.Row(ctx, horizonSQL, nil, &xid)
+	return xid, err
+}
+
+// Feed gives a page of a tenant's event rows in the order of their transactions, of those from and below the ones given, and the
+// position of the last.
+func (c *Charts) Feed(ctx context.Context, s Scope, a audit.FeedAsk) (out []audit.Row, last audit.Position, err error) {
+	last = a.After
+	err = c.Read(ctx, s, func(b *Batch) {
+		b.Queue(feedSQL, a.From, a.Until, a.After.XID, a.After.ID, min(a.Limit, audit.PageLimit)).Query(func(r pgx.Rows) error {
+			out, last = out[:0], a.After
+			for r.Next() {
+				var x audit.Row
+				if err := r.Scan(&last.XID, &x.ID, &x.Recorded, &x.Patient, &x.KeyVersion, &x.Body); err != nil {
+					return err
+				}
+				last.ID, out = x.ID, append(out, x)
+			}
+			return r.Err()
+		})
+	})
+	return out, last, err
+}
