@@ -53,7 +53,7 @@ var mayImport = map[string]string{
 	"edge":    "routes authn audit rpc outcome telemetry",
 	"keys":    "keyring audit authn lease",
 	"control": "registry provision identity audit authn authz lease ocsf routes rpc outcome pg",
-	"cell":    "fhirhttp record placement audit authn lease routes rpc outcome pg telemetry",
+	"cell":    "fhirhttp record blind placement audit authn lease routes rpc outcome pg telemetry",
 	// the process
 	"platform":   "edge cell control keys keyring pg fhir telemetry",
 	"dev":        "platform edge cell control keyring identity registry placement pg pgserver",

@@ -238,3 +238,49 @@ func TestStreamVerb(t *testing.T) {
 	}
 	verb(t, p, 1, "audit", "stream", "--tenant", "nobody-here")
 }
+
+// TestWhoVerb asks as an operator who saw a patient: the same events as the tenant's own auditor finds, of this patient alone, and the
+// asking is one of them.
+func TestWhoVerb(t *testing.T) {
+	t.Parallel()
+	p := cordontest.Shared(t)
+	n, other := p.Tenant(t), p.Tenant(t)
+	put := `{"resourceType":"Patient","id":"same"}`
+	n.Do(t, http.MethodPut, "/Patient/same", put).Want(t, http.StatusCreated)
+	n.Do(t, http.MethodPost, "/Patient", ada).Want(t, http.StatusCreated)
+	other.Do(t, http.MethodPut, "/Patient/same", put).Want(t, http.StatusCreated)
+	n.Do(t, http.MethodGet, "/Patient/same", nil).Want(t, http.StatusOK)
+	p.Client(t, n.Slug, "system/Patient.c").Do(t, http.MethodGet, "/Patient/same", nil).Want(t, http.StatusForbidden)
+	found := allPages(t, n.Client, "/AuditEvent?patient=same&_sort=-date")
+	who := func(args ...string) (ids, what []string) {
+		out := oneJSON(t, verb(t, p, 0, append([]string{"audit", "who", "--tenant", n.Slug, "--json"}, args...)...).Out)
+		for _, e := range out["events"].([]any) {
+			m := e.(map[string]any)
+			ids, what = append(ids, m["event_id"].(string)), append(what, fmt.Sprint(m["what"], " ", m["outcome"]))
+		}
+		return ids, what
+	}
+	ids, what := who("--patient", "Patient/same")
+	if !slices.Equal(ids[1:], found) || strings.Join(what, ", ") != "audit/search-type success, rest/read refused, rest/read success, rest/update success" {
+		t.Errorf("%v, the auditor found %v", what, found)
+	}
+	if _, what = who("--patient", "Patient/same", "--limit", "1"); strings.Join(what, ", ") != "audit/who success" {
+		t.Errorf("asking is not in the patient's trail: %v", what)
+	}
+	if ids, _ = who("--patient", "Patient/same", "--since", "2999-01-01T00:00:00Z"); len(ids) != 0 {
+		t.Errorf("%d events of the future", len(ids))
+	}
+	if ids, _ = who("--patient", "Patient/nobody"); len(ids) != 0 {
+		t.Errorf("%d events of nobody", len(ids))
+	}
+	if table := verb(t, p, 0, "audit", "who", "--tenant", n.Slug, "--patient", "Patient/same").Out; !strings.Contains(table, n.ClientID) || !strings.Contains(table, "refused") || strings.Contains(table, other.ClientID) {
+		t.Errorf("%s", table)
+	}
+	for _, bad := range [][]string{{"--patient", "same"}, {"--patient", "Patient/"}, {"--patient", "Patient/x", "--limit", "100000"}} {
+		verb(t, p, 1, append([]string{"audit", "who", "--tenant", n.Slug}, bad...)...)
+	}
+	var leases int
+	if err := p.SuperuserOn(t, "cordon_keyring").QueryRow(t.Context(), `SELECT count(*) FROM audit WHERE tenant = $1 AND position('with the blind id of one resource'::bytea in body) > 0`, n.ID).Scan(&leases); err != nil || leases < 4 {
+		t.Errorf("%d leases say that they blind: %v", leases, err)
+	}
+}

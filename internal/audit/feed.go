@@ -52,3 +52,12 @@ func hex16(n uint64) string {
 	s := strconv.FormatUint(n, 16)
 	return "0000000000000000"[len(s):] + s
 }
+
+// WhoAsk is a call for the newest events of one patient.
+type WhoAsk struct {
+	Tenant  tenant.ID
+	Ticket  string // control's signed permission
+	By      By
+	Patient string // FHIR id; it goes nowhere but to the cell
+	Range   Range
+}

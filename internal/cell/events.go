@@ -7,8 +7,10 @@ import (
 
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/authn"
+	"github.com/cordon-ehr/cordon/internal/blind"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/placement"
 	"github.com/cordon-ehr/cordon/internal/rpc"
 	"github.com/cordon-ehr/cordon/internal/tenant"
@@ -70,6 +72,47 @@ func (c *Cell) auditScope(t tenant.ID, by audit.By) (placement.Scope, error) {
 	return placement.MintAudit(authn.Principal{Tenant: t, Kind: authn.Operator, Subject: by.Agent.ID}, route)
 }
 
+// Who gives events of one patient, opened, against control's ticket. The lease holds the audit key and the blind id of this patient: who
+// asks for one patient's trail can look for nothing else.
+func (c *Cell) Who(ctx context.Context, a audit.WhoAsk) ([]audit.Plain, error) {
+	scope, err := c.auditScope(a.Tenant, a.By)
+	if err != nil {
+		return nil, err
+	}
+	g, err := c.peers.Broker.Lease(ctx, lease.Request{Tenant: a.Tenant, Purpose: lease.Audit, Proof: a.Ticket, Resource: blind.PatientMessage(a.Patient)})
+	if err != nil {
+		return nil, err
+	}
+	ring, err := lease.Prepare(g)
+	if err != nil {
+		return nil, err
+	}
+	if g.Blinded == 0 {
+		return nil, fault.New(fault.Internal, "the lease holds no blind id")
+	}
+	rows, err := c.charts.Trail(ctx, scope, g.Blinded, a.Range)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]audit.Plain, 0, len(rows))
+	for _, r := range rows {
+		b, err := r.Open(a.Tenant, ring.AuditKey)
+		if err != nil {
+			return nil, err
+		}
+		e, err := audit.Parse(b)
+		if err != nil {
+			return nil, err
+		}
+		if e.Patient.Reveal() == "Patient/"+a.Patient { // the index may answer too much
+			out = append(out, audit.Plain{ID: r.ID, JSON: b})
+		}
+	}
+	e := reading(scope, c.cfg.Name, "who", a.By)
+	e.Patient, e.Entity.Count = phi.Text("Patient/"+a.Patient), len(out)
+	return out, c.recordSealed(ctx, scope, ring, e, g.Blinded)
+}
+
 // auditRing gets the tenant's audit key against the ticket.
 func (c *Cell) auditRing(ctx context.Context, t tenant.ID, ticket string) (*lease.Ring, error) {
 	g, err := c.peers.Broker.Lease(ctx, lease.Request{Tenant: t, Purpose: lease.Audit, Proof: ticket})
@@ -81,10 +124,18 @@ func (c *Cell) auditRing(ctx context.Context, t tenant.ID, ticket string) (*leas
 
 // recordReading makes the reading of the log an event of the log, before the first event leaves.
 func (c *Cell) recordReading(ctx context.Context, scope placement.Scope, ring *lease.Ring, how string, by audit.By) error {
-	e := audit.New(audit.Event{Tenant: scope.Tenant(), Type: "audit", Subtype: how, Action: audit.Read, Outcome: audit.Success,
-		Agent: by.Agent, Source: audit.Source{Role: "cell", Site: c.cfg.Name}, Request: by.Request,
+	return c.recordSealed(ctx, scope, ring, reading(scope, c.cfg.Name, how, by), 0)
+}
+
+// reading is the event of an operator who reads the log.
+func reading(scope placement.Scope, site, how string, by audit.By) audit.Event {
+	return audit.New(audit.Event{Tenant: scope.Tenant(), Type: "audit", Subtype: how, Action: audit.Read, Outcome: audit.Success,
+		Agent: by.Agent, Source: audit.Source{Role: "cell", Site: site}, Request: by.Request,
 		Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
-	row, err := audit.Seal(e, ring.Events, 0)
+}
+
+func (c *Cell) recordSealed(ctx context.Context, scope placement.Scope, ring *lease.Ring, e audit.Event, patient int64) error {
+	row, err := audit.Seal(e, ring.Events, patient)
 	if err != nil {
 		return err
 	}

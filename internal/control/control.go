@@ -51,6 +51,8 @@ type Cell interface {
 	// Feed gives a page of a tenant's chart events in the order of their transactions, against a ticket, without what could be
 	// of a patient (audit.Event.Minimal).
 	Feed(ctx context.Context, a audit.FeedAsk) (audit.FeedPage, error)
+	// Who gives events of one patient, against a ticket.
+	Who(ctx context.Context, a audit.WhoAsk) ([]audit.Plain, error)
 }
 
 // Control serves tenants' pages and the operators' API. It is safe for concurrent use.

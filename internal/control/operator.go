@@ -31,12 +31,13 @@ func assertion(ctx context.Context) rpc.Assertion {
 func (c *Control) operatorRoutes() *http.ServeMux {
 	m := http.NewServeMux()
 	for pattern, h := range map[string]func(*http.Request, audit.By) (any, error){
-		"POST /v1/tenants":                c.createTenant,
-		"GET /v1/tenants":                 c.listTenants,
-		"GET /v1/tenants/{slug}":          c.showTenant,
-		"POST /v1/tenants/{slug}/suspend": c.toState(tenant.Suspended),
-		"POST /v1/tenants/{slug}/resume":  c.toState(tenant.Active),
-		"POST /v1/tenants/{slug}/clients": c.createClient,
+		"POST /v1/tenants":                  c.createTenant,
+		"GET /v1/tenants":                   c.listTenants,
+		"GET /v1/tenants/{slug}":            c.showTenant,
+		"POST /v1/tenants/{slug}/suspend":   c.toState(tenant.Suspended),
+		"POST /v1/tenants/{slug}/resume":    c.toState(tenant.Active),
+		"POST /v1/tenants/{slug}/clients":   c.createClient,
+		"POST /v1/tenants/{slug}/audit/who": c.whoSaw,
 	} {
 		m.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			by := operator(r.Context())
