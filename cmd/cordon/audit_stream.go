@@ -40,12 +40,12 @@ func (c *auditStreamCmd) Run(ctx context.Context) error {
 	}
 	for {
 		begun, err := c.once(ctx, con)
-		if err == nil || ctx.Err() != nil || !c.Follow || (!begun && c.Since == "") {
-			if c.CursorFile == "" && c.Since != "" && ctx.Err() == nil {
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // asked to stop: whatever ended the connection
+		}
+		if err == nil || !c.Follow || (!begun && c.Since == "") {
+			if c.CursorFile == "" && c.Since != "" {
 				fmt.Fprintln(os.Stderr, "cursor:", c.Since)
-			}
-			if ctx.Err() != nil {
-				return nil // asked to stop
 			}
 			return err
 		}

@@ -2,7 +2,6 @@ package control_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 
@@ -32,7 +31,7 @@ func TestTrailNeedsTheAuditorsToken(t *testing.T) {
 	t.Parallel()
 	p := cordontest.Shared(t)
 	alpha, bravo := p.Tenant(t), p.Tenant(t)
-	c, err := control.New(t.Context(), control.Config{Database: p.SuperuserDSN("cordon_control"), PublicURL: p.Info.URL}, noKeys{}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	c, err := control.New(t.Context(), control.Config{Database: p.SuperuserDSN("cordon_control"), PublicURL: p.Info.URL}, noKeys{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
