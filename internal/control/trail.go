@@ -14,7 +14,9 @@ import (
 // AuditPage gives a tenant's events of control and keys to the cell that serves one of the tenant's auditors. The cell's word is not
 // enough: the auditor's token is verified here again, must be of that tenant, and must grant AuditEvent. A refusal is an event.
 func (c *Control) AuditPage(ctx context.Context, a audit.Ask) ([]audit.Plain, error) {
-	if err := c.auditor(ctx, a); err != nil {
+	if err := c.auditor(ctx, a); fault.Is(err, fault.Unavailable) {
+		return nil, err
+	} else if err != nil {
 		f := fault.Of(err)
 		e := audit.New(audit.Event{Tenant: a.Tenant, Type: "audit", Subtype: "refused", Action: audit.Read, Outcome: audit.MinorFailure,
 			OutcomeDesc: f.Kind.String(), Agent: audit.Agent{Kind: audit.Anonymous}, Source: audit.Source{Role: "control"},
@@ -45,6 +47,11 @@ func (c *Control) AuditPage(ctx context.Context, a audit.Ask) ([]audit.Plain, er
 
 // auditor verifies the proof of an Ask.
 func (c *Control) auditor(ctx context.Context, a audit.Ask) error {
+	select {
+	case <-c.table.Ready():
+	default:
+		return fault.New(fault.Unavailable, "control has no directory yet")
+	}
 	at, ok := c.table.ByID(a.Tenant)
 	if !ok {
 		return fault.New(fault.NotFound, "no such tenant")
