@@ -49,6 +49,9 @@ func balpHolds(t testing.TB, e map[string]any) string {
 	want, ok := balpRoles[kind]
 	for who, c := range map[string]string{"client": want.client, "server": want.server} {
 		a := agents[c]
+		if a["requestor"] != (who == "client") { // the codes flip with the interaction: each must be at its own agent
+			wrong("the code of the %s is not at the %s", who, who)
+		}
 		if !ok || a == nil || a["who"] == nil || part(a, "network")["address"] == nil || part(a, "network")["type"] == nil {
 			wrong("no whole %s", who)
 		}
