@@ -47,14 +47,16 @@ var mayImport = map[string]string{
 	"provision": "registry audit",
 	"blind":     "lease fhir fhir/search",
 	"plan":      "blind fhir fhir/search",
-	"record":    "blind plan placement audit authz lease seal fhir fhir/search",
+	"balp":      "audit",
+	"ocsf":      "audit",
+	"record":    "blind plan placement audit authz balp lease seal fhir fhir/search",
 	// faces
 	"fhirhttp": "record outcome fhir fhir/search telemetry limit",
 	// roles: they never import each other, and meet over the interfaces that each declares
 	"edge":    "routes authn audit rpc outcome telemetry limit tally",
 	"keys":    "keyring audit authn lease rpc telemetry",
-	"control": "registry provision identity audit authn lease routes rpc outcome pg",
-	"cell":    "fhirhttp record placement audit authn lease routes rpc outcome pg telemetry limit tally",
+	"control": "registry provision identity audit authn authz lease ocsf routes rpc outcome pg",
+	"cell":    "fhirhttp record blind placement audit authn lease routes rpc outcome pg telemetry limit tally",
 	// the process
 	"platform":   "edge cell control keys mesh mesh/spiffe wire keyring pg fhir telemetry limit routes",
 	"dev":        "platform mesh edge cell control keyring identity registry placement pg pgserver",

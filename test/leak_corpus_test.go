@@ -48,6 +48,9 @@ func leakCorpus(t testing.TB, alpha, bravo *cordontest.Tenant, wide bool) (asks 
 		asks = append(asks, leakAsk{method: "GET", path: path})
 	}
 	for _, o := range leakOffers(t, alpha) {
+		if o.Type == "AuditEvent" {
+			continue // asking it adds to it: TestNothingOfAnotherTrail asks in its own way
+		}
 		typ := "/" + o.Type
 		_, stored := leakTypes[o.Type]
 		for _, p := range o.SearchParam {

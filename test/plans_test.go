@@ -27,6 +27,7 @@ var planned = []string{
 	"/Encounter?patient=%s&participant:Practitioner.name=a", "/Patient?name=a", "/Patient?name=a&gender=female,male&birthdate=gt1950", "/Patient?identifier=x", "/Patient?family:exact=X",
 	"/Patient?_total=accurate&_count=2&name=a", "/Observation?_total=accurate&_count=0&status=final", "/Observation?_total=accurate&_count=0&patient=%s",
 	"/Encounter?patient=%s&_include=Encounter:participant", "/Patient?_id=%s&_revinclude=Observation:subject&_revinclude=Encounter:patient", "/Practitioner?_revinclude=Encounter:participant&_count=2",
+	"/AuditEvent?patient=%s&_count=3", "/AuditEvent?patient=%s&_sort=date&_count=3", "/AuditEvent?date=ge2020&_count=3", "/AuditEvent?_sort=date&_count=3", "/AuditEvent/x", "/AuditEvent?_id=x,y",
 	"/Patient/%s", "/Patient/%s/_history", "/Patient/%s/$everything", "/Patient/none",
 }
 

@@ -13,6 +13,8 @@ import (
 
 type auditCmd struct {
 	Export auditExportCmd `cmd:"" help:"Print a tenant's events as JSON, one a line. Reading them is an event itself."`
+	Who    auditWhoCmd    `cmd:"" help:"Print who saw a patient: the newest events of the patient first. Asking is an event itself."`
+	Stream auditStreamCmd `cmd:"" help:"Stream events to a SIEM, one JSON a line, without what could be of a patient."`
 }
 
 type auditExportCmd struct {

@@ -16,14 +16,18 @@ import (
 
 func event() audit.Event {
 	return audit.New(audit.Event{Tenant: tenant.NewID(), Type: "rest", Subtype: "read", Action: audit.Read, Outcome: audit.Success,
-		Patient: "Patient/ada", Entity: audit.Entity{Type: "Patient", ID: "ada", Version: 3}, Query: "name=Lovelace"})
+		Patient: "Patient/ada", Entity: audit.Entity{Type: "Patient", ID: "ada", Version: 3}, Query: "name=Lovelace",
+		Agent: audit.Agent{Kind: "client", ID: "c1"}, Source: audit.Source{Role: "cell"}, Decision: audit.Decision{Allow: true, Policy: "p/1"}})
 }
 
 func TestSealedRows(t *testing.T) {
 	t.Parallel()
 	k := seal.NewKey(seal.NewSecret(), 1)
 	e := event()
-	r := audit.Seal(e, k, 5)
+	r, err := audit.Seal(e, k, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, phi := range []string{"ada", "Lovelace"} {
 		if bytes.Contains(r.Body, []byte(phi)) {
 			t.Errorf("%q is readable in the stored event", phi)

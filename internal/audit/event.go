@@ -7,6 +7,7 @@ package audit
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"time"
@@ -86,8 +87,8 @@ type Decision struct {
 // Event is one thing that happened. ID and Recorded are set by New.
 type Event struct {
 	ID          uuid.UUID
-	Tenant      tenant.ID
-	Recorded    time.Time // server clock, UTC
+	Tenant      tenant.ID // zero = of the platform
+	Recorded    time.Time // server clock, UTC; see New
 	Type        string    // rest, token, key, tenant, client, audit, security
 	Subtype     string    // read, search-type, transaction, issue, lease, …
 	Action      Action
@@ -102,8 +103,8 @@ type Event struct {
 	Request     string     // X-Request-Id
 	Purpose     string     // purposeOfEvent
 	Decision    Decision
-	Before      string // state of what was changed, in words of the platform
-	After       string
+	Before      string // of a change of something that is no resource: the state it was in, a constant word
+	After       string // and the one it came to
 }
 
 // Refused turns the event into that of a refusal; outcome and reason are constant texts.
@@ -113,11 +114,26 @@ func (e Event) Refused(outcome, reason string) Event {
 	return e
 }
 
-// New stamps a copy of e with a fresh time-ordered id (UUID version 7) and the server's clock.
+// New stamps a copy of e with a fresh time-ordered id (UUID version 7), and with the time that the id holds, to 256 ns: the ids
+// of a process only ever grow, so that a clock set back cannot make a later event look earlier, and whoever
+// looks for a time finds it among the ids. Whether e is whole is judged where its row is made: see Check.
 func New(e Event) Event {
 	e.ID = uuid.Must(uuid.NewV7())
-	e.Recorded = time.Now().UTC()
+	e.Recorded = TimeOf(e.ID)
 	return e
+}
+
+// TimeOf is the moment in a time-ordered id, in the precision that New writes there.
+func TimeOf(id uuid.UUID) time.Time {
+	ms := int64(binary.BigEndian.Uint64(id[:8]) >> 16)
+	fraction := int64(binary.BigEndian.Uint16(id[6:8])&0xfff) << 8
+	return time.UnixMilli(ms).Add(time.Duration(min(fraction, int64(time.Millisecond)-1))).UTC()
+}
+
+// FirstAt is the least time-ordered id of a moment's millisecond: every event from that moment on has a greater one.
+func FirstAt(at time.Time) (id uuid.UUID) {
+	binary.BigEndian.PutUint64(id[:8], uint64(max(0, at.UnixMilli()))<<16)
+	return id
 }
 
 // wire is the stored form. It reveals what Event masks: it goes only into a sealed row or to a reader that was allowed.
@@ -159,7 +175,8 @@ func reveal(in []phi.Text) []string {
 // Marshal gives the event's canonical bytes.
 func (e Event) Marshal() []byte {
 	w := wire{e.ID, e.Tenant.String(), e.Recorded, e.Type, e.Subtype, e.Action, e.Outcome, e.OutcomeDesc, e.Agent, e.Source,
-		e.Patient.Reveal(), wireEntity{Entity: e.Entity}, reveal(e.Resources), []byte(e.Query.Reveal()), e.Request, e.Purpose, e.Decision, e.Before, e.After}
+		e.Patient.Reveal(), wireEntity{Entity: e.Entity}, reveal(e.Resources), []byte(e.Query.Reveal()), e.Request, e.Purpose, e.Decision,
+		e.Before, e.After}
 	if id := e.Entity.ID.Reveal(); id != "" {
 		w.Entity.Reference = e.Entity.Type + "/" + id
 	}

@@ -27,16 +27,23 @@ func place(t tenant.ID, id uuid.UUID, recorded int64) seal.Place {
 	return seal.Place{Tenant: t, Table: "audit", Sub: id, Version: recorded}
 }
 
-// Seal makes the row of a tenant's event, sealed under its audit key. patient is the blind id of e.Patient, or 0.
-func Seal(e Event, k *seal.Key, patient int64) Row {
+// Seal makes the row of a tenant's event, sealed under its audit key. patient is the blind id of e.Patient, or 0. An event that is not
+// whole makes no row (see Check).
+func Seal(e Event, k *seal.Key, patient int64) (Row, error) {
+	if err := e.Check(); err != nil {
+		return Row{}, err
+	}
 	r := Row{ID: e.ID, Recorded: e.Recorded.UnixNano(), Patient: patient, KeyVersion: k.Version}
 	r.Body = k.Seal(nil, compact(e.Marshal()), place(e.Tenant, e.ID, r.Recorded))
-	return r
+	return r, nil
 }
 
-// Clear makes the row of an event that holds no PHI.
-func Clear(e Event) Row {
-	return Row{ID: e.ID, Recorded: e.Recorded.UnixNano(), Body: e.Marshal()}
+// Clear makes the row of an event that holds no PHI, under the rule of Seal.
+func Clear(e Event) (Row, error) {
+	if err := e.Check(); err != nil {
+		return Row{}, err
+	}
+	return Row{ID: e.ID, Recorded: e.Recorded.UnixNano(), Body: e.Marshal()}, nil
 }
 
 // KeyFor gives the audit key of a version.

@@ -26,7 +26,7 @@ func (x Index) Base() string { return x.base }
 
 // The first byte of each hashed message keeps the uses apart.
 const (
-	useResource  = 'r'
+	useResource  = lease.UseResource
 	useToken     = 't'
 	useFolded    = 'f'
 	useCondition = 'l'
@@ -39,6 +39,11 @@ func (x Index) Rid(t *fhir.Type, id string) (rid, check int64) {
 	var b [80]byte
 	m := append(b[:0], useResource, byte(t.ID>>8), byte(t.ID))
 	return x.ring.Index.Sum128(append(m, id...))
+}
+
+// PatientMessage is what a patient's blind id is the hash of, without its first byte (lease.BlindResource).
+func PatientMessage(id string) []byte {
+	return append([]byte{byte(patientType.ID >> 8), byte(patientType.ID)}, id...)
 }
 
 var patientType = fhir.ResourceType("Patient")

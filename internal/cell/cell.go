@@ -42,6 +42,7 @@ type Peers struct {
 	Broker  lease.Broker
 	Control routes.Source
 	Denials rpc.Denials
+	Trail   record.Elsewhere // a tenant's events of control and keys
 }
 
 // Cell serves charts. It is safe for concurrent use.
@@ -58,6 +59,7 @@ type Cell struct {
 	refusals *tally.Tally
 	face     *fhirhttp.Face
 	peers    Peers
+	feeds    feedRings
 	log      *slog.Logger
 }
 
@@ -91,19 +93,23 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 	}
 	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events, 0), cfg.Flushers, metrics.Audited)
 	table, leases := routes.NewTable(), lease.NewCache(peers.Broker, time.Now)
-	table.Hear(func(s routes.Snapshot) {
-		for i := range s.Routes {
-			if s.Routes[i].KeysDisabled { // before control hears that this cell has the snapshot
-				leases.Drop(s.Routes[i].Tenant.ID)
-			}
-		}
-	})
 	finder := placement.NewFinder(charts, cfg.Finders)
 	c := &Cell{cfg: cfg, pool: pool, own: events, charts: charts, finder: finder, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
 		leases: leases, refusals: tally.New(peers.Denials, cfg.Limits.Refusals, time.Now),
 		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}
-	c.face = fhirhttp.New(record.New(charts, finder, flusher, cfg.Name, time.Now), c.doors(metrics), metrics, log)
+	c.face = fhirhttp.New(record.New(charts, finder, flusher, peers.Trail, cfg.Name, time.Now), c.doors(metrics), metrics, log)
+	table.Hear(c.heard)
 	return c, nil
+}
+
+// heard gives up the keys of tenants that are disabled, before control hears that this cell has the snapshot.
+func (c *Cell) heard(s routes.Snapshot) {
+	for i := range s.Routes {
+		if s.Routes[i].KeysDisabled {
+			c.leases.Drop(s.Routes[i].Tenant.ID)
+			c.feeds.drop(s.Routes[i].Tenant.ID)
+		}
+	}
 }
 
 // Run pulls the directory until ctx ends, then writes what audit events are under way and closes.
@@ -173,7 +179,7 @@ func (c *Cell) caller(ctx context.Context, r *http.Request, route *routes.Route,
 		return nil, err
 	}
 	renew := sync.OnceValues(func() (*lease.Ring, error) { return c.leases.Renew(ctx, need, ring) })
-	return &record.Caller{Scope: scope, Ring: ring, Renew: renew, Request: a.Request, Base: route.FHIRBase(), Query: phi.Text(r.URL.RawQuery),
+	return &record.Caller{Scope: scope, Ring: ring, Renew: renew, Request: a.Request, Base: route.FHIRBase(), Proof: token, Query: phi.Text(r.URL.RawQuery),
 		Agent: audit.Agent{Kind: string(p.Kind), ID: p.Subject, Client: p.Client, TokenID: p.TokenID, Address: a.Address,
 			UserHash: audit.HashUserAgent(r.UserAgent())}}, nil
 }

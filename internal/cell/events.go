@@ -8,8 +8,10 @@ import (
 
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/authn"
+	"github.com/cordon-ehr/cordon/internal/blind"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/placement"
 	"github.com/cordon-ehr/cordon/internal/rpc"
 	"github.com/cordon-ehr/cordon/internal/tenant"
@@ -29,22 +31,15 @@ func (c *Cell) Events(ctx context.Context, t tenant.ID, ticket string, by audit.
 }
 
 func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.By, yield func(rpc.Event) bool) error {
-	route, ok := c.table.ByID(t)
-	if !ok {
-		return fault.New(fault.NotFound, "no such tenant")
-	}
-	if err := route.Usable(); err != nil {
+	scope, err := c.auditScope(t, by)
+	if err != nil {
 		return err
 	}
 	ring, err := c.auditRing(ctx, t, ticket, by)
 	if err != nil {
 		return err
 	}
-	scope, err := placement.MintAudit(authn.Principal{Tenant: t, Kind: authn.Operator, Subject: by.Agent.ID}, route)
-	if err != nil {
-		return err
-	}
-	if err := c.recordReading(ctx, scope, ring, by); err != nil {
+	if err := c.recordReading(ctx, scope, ring, "export", by); err != nil {
 		return err
 	}
 	after := uuid.Nil
@@ -74,6 +69,60 @@ func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.
 	}
 }
 
+// auditScope is the Scope under which an operator's ticket reads events.
+func (c *Cell) auditScope(t tenant.ID, by audit.By) (placement.Scope, error) {
+	route, ok := c.table.ByID(t)
+	if !ok {
+		return placement.Scope{}, fault.New(fault.NotFound, "no such tenant")
+	}
+	if err := route.Usable(); err != nil {
+		return placement.Scope{}, err
+	}
+	return placement.MintAudit(authn.Principal{Tenant: t, Kind: authn.Operator, Subject: by.Agent.ID}, route)
+}
+
+// Who gives events of one patient, opened, against control's ticket. The lease holds the audit key and the blind id of this patient: who
+// asks for one patient's trail can look for nothing else.
+func (c *Cell) Who(ctx context.Context, a audit.WhoAsk) ([]audit.Plain, error) {
+	scope, err := c.auditScope(a.Tenant, a.By)
+	if err != nil {
+		return nil, err
+	}
+	g, err := c.peers.Broker.Lease(ctx, lease.Request{Tenant: a.Tenant, Purpose: lease.Audit, Proof: a.Ticket, Request: a.By.Request,
+		Resource: blind.PatientMessage(a.Patient)})
+	if err != nil {
+		return nil, err
+	}
+	ring, err := lease.Prepare(g)
+	if err != nil {
+		return nil, err
+	}
+	if g.Blinded == 0 {
+		return nil, fault.New(fault.Internal, "the lease holds no blind id")
+	}
+	rows, err := c.charts.Trail(ctx, scope, g.Blinded, a.Range)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]audit.Plain, 0, len(rows))
+	for _, r := range rows {
+		b, err := r.Open(a.Tenant, ring.AuditKey)
+		if err != nil {
+			return nil, err
+		}
+		e, err := audit.Parse(b)
+		if err != nil {
+			return nil, err
+		}
+		if e.Patient.Reveal() == "Patient/"+a.Patient { // the index may answer too much
+			out = append(out, audit.Plain{ID: r.ID, JSON: b})
+		}
+	}
+	e := reading(scope, c.cfg.Name, "who", a.By)
+	e.Patient, e.Entity.Count = phi.Text("Patient/"+a.Patient), len(out)
+	return out, c.recordSealed(ctx, scope, ring, e, g.Blinded)
+}
+
 // auditRing takes a lease of the audit keys alone.
 func (c *Cell) auditRing(ctx context.Context, t tenant.ID, ticket string, by audit.By) (*lease.Ring, error) {
 	g, err := c.peers.Broker.Lease(ctx, lease.Request{Tenant: t, Purpose: lease.Audit, Proof: ticket, Request: by.Request})
@@ -84,8 +133,21 @@ func (c *Cell) auditRing(ctx context.Context, t tenant.ID, ticket string, by aud
 }
 
 // recordReading makes the reading of the log an event of the log, before the first event leaves.
-func (c *Cell) recordReading(ctx context.Context, scope placement.Scope, ring *lease.Ring, by audit.By) error {
-	e := by.Event("cell", scope.Tenant(), "audit", "export", audit.Read)
-	e.Source.Site = c.cfg.Name
-	return c.flusher.Record(ctx, scope, []audit.Row{audit.Seal(e, ring.Events, 0)})
+func (c *Cell) recordReading(ctx context.Context, scope placement.Scope, ring *lease.Ring, how string, by audit.By) error {
+	return c.recordSealed(ctx, scope, ring, reading(scope, c.cfg.Name, how, by), 0)
+}
+
+// reading is the event of an operator who reads the log.
+func reading(scope placement.Scope, site, how string, by audit.By) audit.Event {
+	e := by.Event("cell", scope.Tenant(), "audit", how, audit.Read)
+	e.Source.Site = site
+	return e
+}
+
+func (c *Cell) recordSealed(ctx context.Context, scope placement.Scope, ring *lease.Ring, e audit.Event, patient int64) error {
+	row, err := audit.Seal(e, ring.Events, patient)
+	if err != nil {
+		return err
+	}
+	return c.flusher.Record(ctx, scope, []audit.Row{row})
 }

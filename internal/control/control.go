@@ -7,9 +7,11 @@ import (
 	"crypto/ecdsa"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/authn"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/identity"
 	"github.com/cordon-ehr/cordon/internal/pg"
@@ -35,6 +37,10 @@ type Broker interface {
 	provision.Broker
 	identity.Signer
 	Events(ctx context.Context, t tenant.ID, each func([]byte) error) error
+	// EventPage gives a page of a tenant's key events, for an auditor whose token control verified.
+	EventPage(ctx context.Context, t tenant.ID, r audit.Range) ([]audit.Plain, error)
+	// Feed gives a page of a tenant's key events in the order of their transactions.
+	Feed(ctx context.Context, a audit.FeedAsk) (audit.FeedPage, error)
 	keyBroker
 }
 
@@ -43,6 +49,11 @@ type Cell interface {
 	provision.Cell
 	// Events streams a tenant's chart events, against a ticket for that tenant.
 	Events(ctx context.Context, t tenant.ID, ticket string, by audit.By) rpc.Events
+	// Feed gives a page of a tenant's chart events in the order of their transactions, against a ticket, without what could be
+	// of a patient (audit.Event.Minimal).
+	Feed(ctx context.Context, a audit.FeedAsk) (audit.FeedPage, error)
+	// Who gives events of one patient, against a ticket.
+	Who(ctx context.Context, a audit.WhoAsk) ([]audit.Plain, error)
 }
 
 // Control serves tenants' pages and the operators' API. It is safe for concurrent use.
@@ -52,6 +63,8 @@ type Control struct {
 	registry *registry.Registry
 	hub      *hub
 	identity *identity.Server
+	table    *routes.Table // its own directory as others see it, for tokens that are shown to it
+	verifier *authn.Verifier
 	runner   *provision.Runner
 	broker   Broker
 	cell     Cell
@@ -74,6 +87,8 @@ func New(ctx context.Context, cfg Config, broker Broker, log *slog.Logger) (*Con
 		pool.Close()
 		return nil, err
 	}
+	c.table = routes.NewTable()
+	c.verifier = authn.NewVerifier(c.table, time.Now)
 	c.tenants, c.api = c.tenantRoutes(), c.operatorRoutes()
 	return c, nil
 }
@@ -86,7 +101,10 @@ func (c *Control) Connect(cell Cell) {
 
 // Run keeps the directory fresh until ctx ends, then closes.
 func (c *Control) Run(ctx context.Context) error {
+	var own sync.WaitGroup
+	own.Go(func() { _ = c.table.Run(ctx, "control", c) }) // it ends with ctx, and never else
 	c.hub.run(ctx, c.resumeKeys)
+	own.Wait()
 	c.pool.Close()
 	return nil
 }

@@ -38,6 +38,8 @@ func (c *Control) operatorRoutes() *http.ServeMux {
 		"POST /v1/tenants/{slug}/resume":  c.toState(tenant.Active),
 		"POST /v1/tenants/{slug}/clients": c.createClient,
 
+		"POST /v1/tenants/{slug}/audit/who": c.whoSaw,
+
 		"GET /v1/tenants/{slug}/keys":          c.showKeys,
 		"POST /v1/tenants/{slug}/keys/disable": c.disableKeys,
 		"POST /v1/tenants/{slug}/keys/enable":  c.enableKeys,
@@ -60,6 +62,7 @@ func (c *Control) operatorRoutes() *http.ServeMux {
 		})
 	}
 	m.HandleFunc("GET /v1/tenants/{slug}/audit", c.exportAudit)
+	m.HandleFunc("GET /v1/audit/stream", c.streamAudit)
 	m.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		outcome.Error(w, fault.New(fault.NotFound, "nothing is served here"))
 	})

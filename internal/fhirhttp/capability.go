@@ -10,6 +10,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/fhir/search"
 	"github.com/cordon-ehr/cordon/internal/outcome"
+	"github.com/cordon-ehr/cordon/internal/record"
 )
 
 // The CapabilityStatement states what the routes and the search registry do, and nothing else: it is built from them.
@@ -41,6 +42,7 @@ type capCode struct {
 
 type capResource struct {
 	Type              string         `json:"type"`
+	Documentation     string         `json:"documentation,omitempty"`
 	Interaction       []capCode      `json:"interaction"`
 	Versioning        string         `json:"versioning"`
 	ReadHistory       bool           `json:"readHistory"`
@@ -99,13 +101,19 @@ func security(base string) map[string]any {
 	}
 }
 
+// trail is what there is of AuditEvent: the platform writes it, and everybody else reads.
+func trail(t *fhir.Type) capResource {
+	return capResource{Type: t.Name, Versioning: "no-version", Interaction: []capCode{{"read"}, {"search-type"}},
+		Documentation: "The events of this tenant, written by the platform alone. A search is ordered by date, includes nothing and has no chains."}
+}
+
 var resources = sync.OnceValue(func() []capResource {
 	var out []capResource
 	reverse := map[string][]string{}
 	for _, t := range fhir.ResourceTypes() {
 		s := search.For(t)
 		for _, code := range s.Codes {
-			if p := s.ByCode[code]; p.Kind == search.Reference {
+			if p := s.ByCode[code]; p.Kind == search.Reference && t.Name != record.TrailType {
 				for _, target := range p.Targets {
 					reverse[target] = append(reverse[target], t.Name+":"+code)
 				}
@@ -116,10 +124,13 @@ var resources = sync.OnceValue(func() []capResource {
 		s := search.For(t)
 		r := capResource{Type: t.Name, Versioning: "versioned", ReadHistory: true, UpdateCreate: true, ConditionalCreate: true,
 			Interaction: []capCode{{"read"}, {"vread"}, {"update"}, {"delete"}, {"history-instance"}, {"create"}, {"search-type"}}, SearchRevInclude: reverse[t.Name]}
+		if t.Name == record.TrailType {
+			r = trail(t)
+		}
 		for _, code := range s.Codes {
 			p := s.ByCode[code]
 			r.SearchParam = append(r.SearchParam, capParam{code, p.URL, p.Kind.String()})
-			if p.Kind == search.Reference {
+			if p.Kind == search.Reference && t.Name != record.TrailType {
 				r.SearchInclude = append(r.SearchInclude, t.Name+":"+code)
 			}
 		}

@@ -19,7 +19,12 @@ func (f *Face) read(c *call) error {
 	if err := c.onlyGeneral(); err != nil {
 		return err
 	}
-	r, err := f.records.Read(c.Context(), c.caller, t, id)
+	var r record.Resource
+	if t.Name == record.TrailType {
+		r, err = f.records.ReadTrail(c.Context(), c.caller, id)
+	} else {
+		r, err = f.records.Read(c.Context(), c.caller, t, id)
+	}
 	if err != nil {
 		return err
 	}

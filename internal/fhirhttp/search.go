@@ -51,7 +51,12 @@ func (f *Face) find(c *call, raw string) error {
 	if err != nil {
 		return err
 	}
-	page, err := f.records.Search(c.Context(), c.caller, q)
+	var page record.Page
+	if t.Name == record.TrailType {
+		page, err = f.records.SearchTrail(c.Context(), c.caller, q)
+	} else {
+		page, err = f.records.Search(c.Context(), c.caller, q)
+	}
 	if err != nil {
 		return err
 	}

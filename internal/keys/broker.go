@@ -189,6 +189,19 @@ func (b *Broker) Events(ctx context.Context, t tenant.ID, each func([]byte) erro
 	return b.store.Events(ctx, t, each)
 }
 
+// EventPage gives a page of a tenant's key events, for a reader whom control authorized.
+func (b *Broker) EventPage(ctx context.Context, t tenant.ID, r audit.Range) ([]audit.Plain, error) {
+	return b.store.EventPage(ctx, t, r)
+}
+
+// Feed gives a page of a tenant's key events in the order of their transactions, for a stream that control authorized.
+func (b *Broker) Feed(ctx context.Context, a audit.FeedAsk) (audit.FeedPage, error) {
+	if a.Tenant.IsZero() {
+		return audit.FeedPage{}, fault.New(fault.Internal, "no tenant, no events")
+	}
+	return b.store.Feed(ctx, a)
+}
+
 // Ready reports whether the broker can serve.
 func (b *Broker) Ready(ctx context.Context) error { return b.store.Ping(ctx) }
 

@@ -25,6 +25,9 @@ func (b *Broker) Lease(ctx context.Context, r lease.Request) (lease.Grant, error
 	}
 	who, until, err := b.proof(ctx, r)
 	e := b.lease(r, who, identity)
+	if len(r.Resource) > 0 {
+		e.Decision.Reason = "with the blind id of one resource"
+	}
 	var g lease.Grant
 	if err == nil {
 		g, err = b.grant(ctx, r, until)
@@ -122,7 +125,7 @@ func (b *Broker) ticket(sig *jose.JSONWebSignature, r lease.Request) (audit.Agen
 func (b *Broker) grant(ctx context.Context, r lease.Request, until time.Time) (lease.Grant, error) {
 	g := lease.Grant{Tenant: r.Tenant, Purpose: r.Purpose, Expires: until}
 	kinds := []keyring.Kind{keyring.Data}
-	if r.Purpose == lease.Chart {
+	if r.Purpose == lease.Chart || len(r.Resource) > 0 {
 		kinds = append(kinds, keyring.Index)
 	}
 	secrets, generation, err := b.store.Secrets(ctx, r.Tenant, kinds...)
@@ -133,6 +136,8 @@ func (b *Broker) grant(ctx context.Context, r lease.Request, until time.Time) (l
 	for _, s := range secrets {
 		sub := func(purpose string) lease.Key { return lease.Key{Version: s.Version, Secret: s.Secret.Derive(purpose)} }
 		switch {
+		case s.Kind == keyring.Index && r.Purpose == lease.Audit: // the hash leaves, the key does not
+			g.Blinded = lease.BlindResource(sub("cordon/index/v1").Secret, r.Resource)
 		case s.Kind == keyring.Index:
 			g.Index = append(g.Index, sub("cordon/index/v1"))
 		case r.Purpose == lease.Audit:

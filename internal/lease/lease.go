@@ -26,6 +26,9 @@ type Request struct {
 	Purpose Purpose
 	Proof   string // the tenant's access token, or control's ticket
 	Request string // id of the request that needs the keys, for the event
+	// Resource asks, with a ticket for Audit, for the blind id of one resource (blind.Message): so that a reader of events finds
+	// those of a patient without the index key, by which all else could be looked for.
+	Resource []byte
 }
 
 // Key is one versioned subkey on the wire.
@@ -45,6 +48,7 @@ type Grant struct {
 	Audit      []Key // contexts of audit events
 	Cursor     []Key // paging cursors
 	Index      []Key // blind index
+	Blinded    int64 // of Request.Resource
 }
 
 // Ticket are the claims of control's signed permission for one job on one tenant.
@@ -54,6 +58,15 @@ type Ticket struct {
 	Operator string  `json:"operator"`
 	ID       string  `json:"jti"`
 	Expires  int64   `json:"exp"`
+}
+
+// UseResource begins the message of which a resource's blind id is the hash.
+const UseResource = 'r'
+
+// BlindResource hashes the message of a resource under the tenant's index secret. It puts the first byte itself, so that nobody has
+// anything else hashed.
+func BlindResource(index seal.Secret, message []byte) int64 {
+	return seal.NewPRF(index).Sum64(append([]byte{UseResource}, message...))
 }
 
 // TicketType is the JOSE typ of a ticket: no access token can stand for one, nor the other way round.

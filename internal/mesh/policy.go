@@ -21,17 +21,22 @@ func policy() map[string]rule {
 		"cell.Prepare": {callers: []string{Control}, again: true},
 		"cell.Probe":   {callers: []string{Control}, again: true},
 		"cell.Events":  {callers: []string{Control}},
+		"cell.Feed":    {callers: []string{Control}, again: true},
+		"cell.Who":     {callers: []string{Control}, again: true},
 
-		"control.Pull":     {callers: []string{Edge, Cell}, again: true},
-		"control.Record":   {callers: []string{Edge, Cell}, again: true}, // an event has an id, and is recorded once
-		"control.Tenant":   {callers: []string{Edge}},
-		"control.Operator": {callers: []string{Edge}},
+		"control.Pull":      {callers: []string{Edge, Cell}, again: true},
+		"control.Record":    {callers: []string{Edge, Cell}, again: true}, // an event has an id, and is recorded once
+		"control.AuditPage": {callers: []string{Cell}, again: true},       // against an auditor's live token
+		"control.Tenant":    {callers: []string{Edge}},
+		"control.Operator":  {callers: []string{Edge}},
 
 		"keys.Lease":      {callers: []string{Cell}, again: true},
 		"keys.Mint":       {callers: []string{Control}, again: true},
 		"keys.PublicKeys": {callers: []string{Control}, again: true},
 		"keys.Sign":       {callers: []string{Control}, again: true},
 		"keys.Events":     {callers: []string{Control}},
+		"keys.EventPage":  {callers: []string{Control}, again: true},
+		"keys.Feed":       {callers: []string{Control}, again: true},
 
 		"keys.Disable":        {callers: []string{Control}, again: true},
 		"keys.Enable":         {callers: []string{Control}, again: true},

@@ -15,15 +15,8 @@ const eventsSQL = `SELECT id, recorded, patient, keyver, body FROM audit WHERE t
 func (c *Charts) Events(ctx context.Context, s Scope, after uuid.UUID, n int) (out []audit.Row, err error) {
 	err = c.Read(ctx, s, func(b *Batch) {
 		b.Queue(eventsSQL, after, n).Query(func(r pgx.Rows) error {
-			out = out[:0]
-			for r.Next() {
-				var x audit.Row
-				if err := r.Scan(&x.ID, &x.Recorded, &x.Patient, &x.KeyVersion, &x.Body); err != nil {
-					return err
-				}
-				out = append(out, x)
-			}
-			return r.Err()
+			out, err = eventRows(r)
+			return err
 		})
 	})
 	return out, err

@@ -124,7 +124,7 @@ func (p *Platform) buildCell(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.cell, err = cell.New(ctx, p.cfg.Cell, cell.Peers{Broker: broker, Control: at, Denials: at}, p.Metrics, p.log); err != nil {
+	if p.cell, err = cell.New(ctx, p.cfg.Cell, cell.Peers{Broker: broker, Control: at, Denials: at, Trail: at}, p.Metrics, p.log); err != nil {
 		return err
 	}
 	p.members[mesh.Cell].rec = at

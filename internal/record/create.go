@@ -56,7 +56,10 @@ func (s *Service) Create(ctx context.Context, c *Caller, t *fhir.Type, root fhir
 		return r, false, err
 	}
 	r = ch.resource()
-	events := c.seal(s.ofOne(c, doCreate, &r, 0))
+	events, err := c.seal(s.ofOne(c, doCreate, &r, 0))
+	if err != nil {
+		return r, false, err
+	}
 	err = s.charts.Write(ctx, c.Scope, func(b *placement.Batch) {
 		queue(b, []*change{ch})
 		b.Audit(events)
@@ -96,7 +99,10 @@ func (s *Service) createUnless(ctx context.Context, c *Caller, t *fhir.Type, roo
 		case 0:
 			r, created = ch.resource(), true
 			events = s.ofOne(c, doCreate, &r, 0)
-			rows := c.seal(events)
+			rows, err := c.seal(events)
+			if err != nil {
+				return err
+			}
 			return tx.Run(ctx, func(b *placement.Batch) {
 				queue(b, []*change{ch})
 				b.Audit(rows)
@@ -107,7 +113,10 @@ func (s *Service) createUnless(ctx context.Context, c *Caller, t *fhir.Type, roo
 			for i := range found { // what was asked tells what the answer disclosed
 				found[i].Query = phi.Text(condition)
 			}
-			rows := c.seal(found)
+			rows, err := c.seal(found)
+			if err != nil {
+				return err
+			}
 			return tx.Run(ctx, func(b *placement.Batch) { b.Audit(rows) })
 		}
 		return fault.New(fault.Precondition, "the condition matches more than one resource")

@@ -16,6 +16,9 @@ type cursor struct {
 	Key  int64     `json:"k"`
 	Rid  int64     `json:"r"`
 	Keys []sortKey `json:"s,omitempty"`
+	// Of a search on the trail: the last event looked at, and the first that is too new for all pages.
+	Event string `json:"e,omitempty"`
+	Until string `json:"u,omitempty"`
 }
 
 func (c *Caller) cursorPlace(q *search.Query) seal.Place {

@@ -17,21 +17,26 @@ func (c *Caller) event(site string, what action) audit.Event {
 }
 
 // seal makes the rows of events under the tenant's audit key.
-func (c *Caller) seal(events []audit.Event) []audit.Row {
-	rows := make([]audit.Row, len(events))
+func (c *Caller) seal(events []audit.Event) (rows []audit.Row, err error) {
+	rows = make([]audit.Row, len(events))
 	for i, e := range events {
 		id := ""
 		if s := e.Patient.Reveal(); len(s) > len("Patient/") {
 			id = s[len("Patient/"):]
 		}
-		rows[i] = audit.Seal(e, c.Ring.Events, c.index().Patient(id))
+		if rows[i], err = audit.Seal(e, c.Ring.Events, c.index().Patient(id)); err != nil {
+			return nil, err
+		}
 	}
-	return rows
+	return rows, nil
 }
 
 // record makes events durable on their own. On error nothing may be disclosed.
 func (s *Service) record(ctx context.Context, c *Caller, events []audit.Event) error {
-	err := s.events.Record(ctx, c.Scope, c.seal(events))
+	rows, err := c.seal(events)
+	if err == nil {
+		err = s.events.Record(ctx, c.Scope, rows)
+	}
 	c.told = c.told || err == nil
 	return err
 }
@@ -113,6 +118,15 @@ func (s *Service) newPatients(c *Caller, rs []Resource, told map[string]bool) []
 func (s *Service) missing(c *Caller, what action, typ, id, why string) []audit.Event {
 	e := c.event(s.site, what)
 	e.Outcome, e.OutcomeDesc = audit.MinorFailure, why
-	e.Entity = audit.Entity{Type: typ, ID: phi.Text(id)}
+	e.Entity, e.Patient = audit.Entity{Type: typ, ID: phi.Text(id)}, patientNamed(typ, id)
 	return []audit.Event{e}
+}
+
+// patientNamed is the patient whom a request for a resource by its id names, whether or not there is one: who tried to see a chart
+// is of that patient's trail.
+func patientNamed(typ, id string) phi.Text {
+	if typ != patientType.Name || id == "" {
+		return ""
+	}
+	return phi.Text(typ + "/" + id)
 }

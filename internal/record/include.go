@@ -68,8 +68,9 @@ func (s *Service) include(ctx context.Context, c *Caller, read run, q *search.Qu
 	return c.addIncluded(q, rows, seen, page)
 }
 
+// mayRead reports whether resources of a type may come along with others. Of the trail, none does.
 func (c *Caller) mayRead(typ string) bool {
-	return c.Scope.Principal().Scopes.Decide(authz.Read, typ).Allow
+	return typ != TrailType && c.Scope.Principal().Scopes.Decide(authz.Read, typ).Allow
 }
 
 func (c *Caller) maySearch(typ string) bool {

@@ -10,6 +10,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/fhir/search"
+	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/placement"
 	"github.com/cordon-ehr/cordon/internal/plan"
 )
@@ -35,6 +36,11 @@ func (s *Service) reading(c *Caller) run {
 func (s *Service) Search(ctx context.Context, c *Caller, q *search.Query) (Page, error) {
 	if err := s.allow(ctx, c, doSearch, q.Type, ""); err != nil {
 		return Page{}, err
+	}
+	for _, in := range q.RevIncludes {
+		if in.Param.Of.Name == TrailType {
+			return Page{}, onlyTrail(doSearch)
+		}
 	}
 	read := s.reading(c)
 	chained, err := s.chains(ctx, c, read, q)
@@ -62,7 +68,31 @@ func (s *Service) Search(ctx context.Context, c *Caller, q *search.Query) (Page,
 		return Page{}, err
 	}
 	shown := append(append([]Resource(nil), page.Matches...), page.Included...)
-	return page, s.record(ctx, c, s.ofSet(c, doSearch, q.Type.Name, shown))
+	events := s.ofSet(c, doSearch, q.Type.Name, shown)
+	if events[0].Patient == "" { // nothing of a patient was found: the one who was asked for, if any
+		events[0].Patient = asked(q)
+	}
+	return page, s.record(ctx, c, events)
+}
+
+// asked is the one patient whom a query names by id (BALP PatientQuery).
+func asked(q *search.Query) phi.Text {
+	for i := range q.Terms {
+		t := &q.Terms[i]
+		if t.Modifier != search.None || t.Chain != nil || len(t.Values) != 1 {
+			continue
+		}
+		v := &t.Values[0]
+		switch {
+		case t.Param.Kind == search.ID:
+			if p := patientNamed(q.Type.Name, v.Text); p != "" {
+				return p
+			}
+		case t.Param.Kind == search.Reference && v.Link.ID != "" && (v.Link.Type == patientType.Name || (v.Link.Type == "" && t.Param.Code == "patient")):
+			return patientNamed(patientType.Name, v.Link.ID)
+		}
+	}
+	return ""
 }
 
 // walk fills a page from the plan's order: candidates that the index gave and Match refuses are replaced by the next ones, so

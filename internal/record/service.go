@@ -23,16 +23,17 @@ type Recorder interface {
 
 // Service serves the records of one cell. It is safe for concurrent use.
 type Service struct {
-	charts *placement.Charts
-	finder *placement.Finder
-	events Recorder
-	site   string // the cell's name, for audit events
-	now    func() time.Time
+	charts    *placement.Charts
+	finder    *placement.Finder
+	events    Recorder
+	elsewhere Elsewhere
+	site      string // the cell's name, for audit events
+	now       func() time.Time
 }
 
 // New makes the service.
-func New(charts *placement.Charts, finder *placement.Finder, events Recorder, site string, now func() time.Time) *Service {
-	return &Service{charts: charts, finder: finder, events: events, site: site, now: now}
+func New(charts *placement.Charts, finder *placement.Finder, events Recorder, elsewhere Elsewhere, site string, now func() time.Time) *Service {
+	return &Service{charts: charts, finder: finder, events: events, elsewhere: elsewhere, site: site, now: now}
 }
 
 // Caller is on whose behalf and with which keys a call is made. One is made per request. Only its
@@ -45,6 +46,7 @@ type Caller struct {
 	Base    string   // the tenant's FHIR base URL
 	Query   phi.Text // the raw query, for the event
 	Purpose string
+	Proof   string // the caller's live token: shown to control when its part of the trail is read, and to nobody else
 	// Renew gives keys of now, when a stored value names a later key than Ring holds; called again it gives the same. nil = there
 	// are no others. It is safe for concurrent use.
 	Renew func() (*lease.Ring, error)
@@ -62,8 +64,17 @@ type Resource struct {
 	patients []string // ids of the patients in whose compartments it is
 }
 
-// allow asks authorization; id is "" where the interaction has none. It records a refusal and gives the fault for it.
+// allow asks authorization for an interaction with the chart; id is "" where it has none. It records a refusal and gives the fault
+// for it. What is not of the chart is refused here, the one place that all interactions pass.
 func (s *Service) allow(ctx context.Context, c *Caller, what action, typ *fhir.Type, id string) error {
+	if typ.Name == TrailType {
+		return onlyTrail(what)
+	}
+	return s.granted(ctx, c, what, typ, id)
+}
+
+// granted asks authorization, records a refusal and gives the fault for it.
+func (s *Service) granted(ctx context.Context, c *Caller, what action, typ *fhir.Type, id string) error {
 	d := c.Scope.Principal().Scopes.Decide(what.permission, typ.Name)
 	if d.Allow {
 		return nil
@@ -71,6 +82,7 @@ func (s *Service) allow(ctx context.Context, c *Caller, what action, typ *fhir.T
 	e := c.event(s.site, what)
 	e.Outcome, e.OutcomeDesc = audit.MinorFailure, "denied"
 	e.Entity.Type, e.Entity.ID = typ.Name, phi.Text(id)
+	e.Patient = patientNamed(typ.Name, id)
 	e.Decision = audit.Decision{Policy: d.Policy, Reason: d.Reason}
 	if err := s.record(ctx, c, []audit.Event{e}); err != nil {
 		return err

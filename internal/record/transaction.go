@@ -36,6 +36,7 @@ type transaction struct {
 	ids     map[string]string     // fullUrl → Type/id
 	texts   []string              // the searches that it runs: conditions and conditional references
 	byQuery map[string][]Resource // Type?query → matches
+	rows    []audit.Row           // its events, sealed
 }
 
 // Transaction stores all entries or none (FHIR R4 http.html#transaction). entries are those with POST, PUT and DELETE; links are
@@ -168,7 +169,7 @@ func (t *transaction) current(ctx context.Context) error {
 	return nil
 }
 
-// fill makes the final bytes of each change, and blinds and seals them, on all cores.
+// fill makes the final bytes of each change, and blinds and seals them, on all cores; then it makes the events of all.
 func (t *transaction) fill() error {
 	var g errgroup.Group
 	g.SetLimit(parallel)
@@ -188,7 +189,12 @@ func (t *transaction) fill() error {
 			return nil
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	var err error
+	t.rows, err = t.c.seal(t.events())
+	return err
 }
 
 // parallel is how many goroutines one Bundle may use.
@@ -219,7 +225,7 @@ func (t *transaction) queue(b *placement.Batch) {
 	if len(changes) > 0 {
 		queue(b, changes)
 	}
-	b.Audit(t.c.seal(t.events()))
+	b.Audit(t.rows)
 }
 
 // events gives one event per patient touched with all that was written of them, and one for what concerns no patient.

@@ -75,8 +75,11 @@ func (s *Service) replace(ctx context.Context, c *Caller, t *fhir.Type, id strin
 			return err
 		}
 		*r = ch.resource()
-		rows := c.seal(s.ofOne(c, what, r, int64(ch.ver)-1))
-		err := s.charts.Write(ctx, c.Scope, func(b *placement.Batch) {
+		rows, err := c.seal(s.ofOne(c, what, r, int64(ch.ver)-1))
+		if err != nil {
+			return err
+		}
+		err = s.charts.Write(ctx, c.Scope, func(b *placement.Batch) {
 			queue(b, []*change{ch})
 			b.Audit(rows)
 		})

@@ -4,11 +4,8 @@ package rpc
 
 import (
 	"context"
-	"encoding/json"
 	"iter"
 	"net/http"
-
-	"github.com/google/uuid"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/tenant"
@@ -35,10 +32,7 @@ type Denials interface {
 }
 
 // Event is one audit event on its way out: its time-ordered id, and its JSON.
-type Event struct {
-	ID   uuid.UUID       `json:"id"`
-	JSON json.RawMessage `json:"event"`
-}
+type Event = audit.Plain
 
 // Events streams a tenant's events in the order of their ids.
 type Events = iter.Seq2[Event, error]

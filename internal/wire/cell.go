@@ -18,6 +18,7 @@ type CellRole interface {
 	Prepare(ctx context.Context, t tenant.Tenant) error
 	Probe(ctx context.Context, t tenant.Tenant) error
 	Events(ctx context.Context, t tenant.ID, ticket string, by audit.By) rpc.Events
+	cellTrail
 }
 
 type events struct {
@@ -38,6 +39,7 @@ func ServeCell(s *mesh.Server, c CellRole) {
 	mesh.HandleStream(s, "cell.Events", func(ctx context.Context, _ mesh.Identity, in events) rpc.Events {
 		return c.Events(ctx, in.Tenant, in.Ticket, in.By)
 	})
+	serveCellTrail(s, c)
 }
 
 // Cells are the cells as edge and control hold them: each call goes to the cell that the tenant is placed on.

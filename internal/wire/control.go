@@ -24,6 +24,7 @@ type ControlRole interface {
 	rpc.Denials
 	Tenant(w http.ResponseWriter, r *http.Request, a rpc.Assertion)
 	Operator(w http.ResponseWriter, r *http.Request, a rpc.Assertion)
+	AuditPage(ctx context.Context, a audit.Ask) ([]audit.Plain, error)
 }
 
 // raw is one audit event as JSON.
@@ -58,7 +59,7 @@ func ServeControl(s *mesh.Server, c ControlRole) {
 		return toSnapshot(got), err
 	})
 	mesh.Handle(s, "control.Record", func(ctx context.Context, peer mesh.Identity, in record) (none, error) {
-		e, err := audit.Parse(in.Event)
+		e, err := audit.Received(in.Event)
 		if err != nil {
 			return none{}, err
 		}
@@ -69,6 +70,9 @@ func ServeControl(s *mesh.Server, c ControlRole) {
 			return none{}, fault.New(fault.Forbidden, "control keeps no event about a chart")
 		}
 		return none{}, c.Record(ctx, e)
+	})
+	mesh.Handle(s, "control.AuditPage", func(ctx context.Context, _ mesh.Identity, in audit.Ask) ([]audit.Plain, error) {
+		return c.AuditPage(ctx, in)
 	})
 	mesh.HandleForward(s, "control.Tenant", c.Tenant)
 	mesh.HandleForward(s, "control.Operator", c.Operator)

@@ -27,6 +27,7 @@ type KeysRole interface {
 	Sign(ctx context.Context, t tenant.ID, c authn.Claims) (string, error)
 	Events(ctx context.Context, t tenant.ID, each func([]byte) error) error
 	keyOperations
+	keysTrail
 }
 
 type (
@@ -63,6 +64,7 @@ func ServeKeys(s *mesh.Server, k KeysRole) {
 		return pulled(func(each func([]byte) error) error { return k.Events(ctx, in.Tenant, each) })
 	})
 	serveKeyOperations(s, k)
+	serveKeysTrail(s, k)
 }
 
 // Keys is the keys role as its callers hold it.

@@ -1,0 +1,104 @@
+package cell
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/tenant"
+)
+
+// Feed gives a page of a tenant's chart events in the order of their transactions, for a stream to a SIEM. What could be of a patient is
+// taken out here, so that it never leaves the cell. A tenant of whom there is nothing new costs no lease; one of whom there is
+// has its reading recorded once for each ticket, before its first event leaves.
+func (c *Cell) Feed(ctx context.Context, a audit.FeedAsk) (page audit.FeedPage, err error) {
+	scope, err := c.auditScope(a.Tenant, a.By)
+	if err != nil {
+		return page, err
+	}
+	if a.Until == 0 {
+		if a.Until, err = c.charts.Horizon(ctx); err != nil {
+			return page, err
+		}
+	}
+	page.Until = a.Until
+	rows, last, err := c.charts.Feed(ctx, scope, a)
+	if page.Last = last; err != nil || len(rows) == 0 {
+		return page, err
+	}
+	ring := c.feeds.get(a.Ticket)
+	if ring == nil || ring.Tenant != a.Tenant {
+		if ring, err = c.auditRing(ctx, a.Tenant, a.Ticket, a.By); err != nil {
+			return page, err
+		}
+		if err := c.recordReading(ctx, scope, ring, "stream", a.By); err != nil {
+			return page, err
+		}
+		c.feeds.put(a.Ticket, ring)
+	}
+	for _, r := range rows {
+		b, err := r.Open(a.Tenant, ring.AuditKey)
+		if err != nil {
+			return page, err
+		}
+		e, err := audit.Parse(b)
+		if err != nil {
+			return page, err
+		}
+		page.Events = append(page.Events, audit.Plain{ID: r.ID, JSON: e.Minimal(r.Patient).Marshal()})
+	}
+	return page, nil
+}
+
+// feedRings keeps the audit keys of the streams under way, each by the ticket that opened it and no longer than a ticket lives: a stream
+// asks every second, and each lease is an event itself.
+type feedRings struct {
+	mu    sync.Mutex // guards rings
+	rings map[string]feedRing
+}
+
+type feedRing struct {
+	*lease.Ring
+	until time.Time
+}
+
+// feedRingLife is shorter than the life of a ticket.
+const feedRingLife = 90 * time.Second
+
+func (f *feedRings) get(ticket string) *lease.Ring {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r, ok := f.rings[ticket]; ok && time.Now().Before(r.until) {
+		return r.Ring
+	}
+	return nil
+}
+
+// put keeps a ring, and forgets those that are over.
+func (f *feedRings) put(ticket string, r *lease.Ring) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	for k, old := range f.rings {
+		if !now.Before(old.until) {
+			delete(f.rings, k)
+		}
+	}
+	if f.rings == nil {
+		f.rings = map[string]feedRing{}
+	}
+	f.rings[ticket] = feedRing{r, now.Add(feedRingLife)}
+}
+
+// drop forgets a tenant's keys.
+func (f *feedRings) drop(t tenant.ID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for k, r := range f.rings {
+		if r.Tenant == t {
+			delete(f.rings, k)
+		}
+	}
+}
