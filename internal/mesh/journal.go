@@ -164,14 +164,14 @@ func (j *Journal) take(all bool) (out []audit.Event) {
 
 // event is a decision on record, n times the same.
 func (j *Journal) event(l line, n int) audit.Event {
-	e := audit.Event{Type: "mesh", Subtype: l.subtype, Action: audit.Execute, Outcome: audit.Success, OutcomeDesc: l.reason,
+	e := audit.New(audit.Event{Type: "mesh", Subtype: l.subtype, Action: audit.Execute, Outcome: audit.Success, OutcomeDesc: l.reason,
 		Agent: audit.Agent{Kind: "service", ID: l.peer, Address: l.address}, Source: audit.Source{Role: j.self.Role, Site: j.self.Name},
-		Entity: audit.Entity{Type: l.method, Count: n}, Decision: audit.Decision{Allow: l.subtype == "allowed", Policy: Version, Reason: l.reason}}
+		Entity: audit.Entity{Type: l.method, Count: n}, Decision: audit.Decision{Allow: l.subtype == "allowed", Policy: Version, Reason: l.reason}})
 	if l.subtype != "allowed" {
 		e.Outcome = audit.MinorFailure
 	}
 	if l.peer == "" {
 		e.Agent.Kind = "anonymous"
 	}
-	return audit.New(e)
+	return e
 }
