@@ -39,7 +39,7 @@ func (o once) Pull(ctx context.Context, _ string, known int64) (routes.Snapshot,
 	return routes.Snapshot{}, ctx.Err()
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t testing.TB) *house {
 	t.Helper()
 	h := &house{table: routes.NewTable(), now: time.Unix(1_800_000_000, 0)}
 	for _, slug := range []tenant.Slug{"alpha", "bravo"} {
@@ -71,7 +71,7 @@ func (h *house) claims(of int) map[string]any {
 }
 
 // token signs claims with the key of one tenant, changed by change.
-func (h *house) token(t *testing.T, of int, typ, kid string, change map[string]any) string {
+func (h *house) token(t testing.TB, of int, typ, kid string, change map[string]any) string {
 	t.Helper()
 	c := h.claims(of)
 	for k, v := range change {
