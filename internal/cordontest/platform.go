@@ -9,10 +9,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -109,6 +111,24 @@ func start() (*Platform, error) {
 	}
 	p.HTTP, err = client(p.Info.CA)
 	return p, err
+}
+
+// At gives a platform that somebody else started and stops: dir is the folder of its cordon dev. What the test asks of its log is
+// answered by no line.
+func At(t testing.TB, dir string) *Platform {
+	t.Helper()
+	p := &Platform{Dir: dir, Logs: &Log{}}
+	b, err := os.ReadFile(filepath.Join(dir, "dev.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &p.Info)
+	}
+	if err == nil {
+		p.HTTP, err = client(p.Info.CA)
+	}
+	if err != nil {
+		t.Fatalf("the platform in %s: %v", dir, err)
+	}
+	return p
 }
 
 func client(ca string) (*http.Client, error) {
