@@ -133,7 +133,7 @@ func interleave(t *testing.T, client *http.Client, proto, workers int, alpha, br
 				b, err := io.ReadAll(resp.Body)
 				_ = resp.Body.Close()
 				body := string(b)
-				if err != nil || resp.ProtoMajor != proto || resp.StatusCode != http.StatusOK || !strings.Contains(body, side.own) || strings.Contains(body, side.others) || strings.Contains(body, sides[(i+w+1)%2].n.Slug) {
+				if err != nil || resp.ProtoMajor != proto || resp.StatusCode != http.StatusOK || !strings.Contains(body, side.own) || strings.Contains(body, side.others) || strings.Contains(body, `rl":"`+sides[(i+w+1)%2].n.Base) {
 					t.Errorf("%s as %s over HTTP/%d: %d %v %.300s", a, side.own, resp.ProtoMajor, resp.StatusCode, err, body)
 					return
 				}
