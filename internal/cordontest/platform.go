@@ -91,7 +91,7 @@ func start() (*Platform, error) {
 	p := &Platform{Dir: dir, Logs: &Log{}}
 	ready, done := make(chan dev.Info, 1), make(chan error, 1)
 	go func() {
-		done <- dev.Run(ctx, dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelInfo),
+		done <- dev.Run(ctx, dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelDebug),
 			Settings: map[string]string{"fsync": "off", "shared_buffers": "64MB"}, Ready: func(i dev.Info) error { ready <- i; return nil }})
 	}()
 	p.stop = sync.OnceValue(func() error {
