@@ -94,7 +94,7 @@ func (c *canaries) wrongs(id string) []leakAsk {
 func TestPHICanaries(t *testing.T) {
 	t.Parallel()
 	tmp := t.TempDir()
-	d := cordontest.StartDev(t, cordontest.DevDir(t), "TMPDIR="+tmp, "GOTRACEBACK=all")
+	d := cordontest.StartDevWith(t, cordontest.DevDir(t), []string{"TMPDIR=" + tmp, "GOTRACEBACK=all"}, "--verbose") // a line for each request
 	n, other := d.Tenant(t), d.Tenant(t)
 	c := &canaries{placed: map[string]bool{}}
 	id := c.in("id")
@@ -134,6 +134,9 @@ func TestPHICanaries(t *testing.T) {
 	sinks["log and stacks"] = []byte(d.Out.String())
 	if !bytes.Contains(sinks["log and stacks"], []byte("goroutine ")) {
 		t.Error("the process left no stacks")
+	}
+	if lines := bytes.Count(sinks["log and stacks"], []byte(`"msg":"request"`)); lines < tried {
+		t.Errorf("only %d lines of log for %d requests and more", lines, tried)
 	}
 	for place, b := range sinks {
 		if found := search(needles, b); len(found) > 0 {
