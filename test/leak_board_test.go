@@ -164,3 +164,13 @@ func thin[T any](all []T, n int) []T {
 	}
 	return out
 }
+
+// some keeps those whose index keep takes.
+func some[T any](all []T, keep func(int) bool) (out []T) {
+	for i := range all {
+		if keep(i) {
+			out = append(out, all[i])
+		}
+	}
+	return out
+}

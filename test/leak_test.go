@@ -244,7 +244,7 @@ func leakOn(t *testing.T, board *leakBoard, alpha, bravo, charlie *cordontest.Te
 	state, stood := watch.state(t), aside.state(t)
 	leakCompare(t, board, asks, before, leakSweep(t, alpha.Client, asks))
 	leakAfter(t, board, alpha, bravo, asks, before)
-	pairs := leakByID(t, board, alpha, bravo)
+	pairs := leakByID(t, board, alpha, bravo, wide)
 	if wide {
 		leakHeaders(t, board, alpha, bravo)
 		leakCursors(t, board, alpha, bravo)
@@ -302,6 +302,10 @@ func leakAfter(t *testing.T, board *leakBoard, alpha, bravo *cordontest.Tenant, 
 		if at := strings.Replace(a.path, "_count=200&", "_count=201&", 1); at != a.path && a.method == "GET" {
 			fresh, want = append(fresh, leakAsk{"GET", at, "", nil}), append(want, strings.Replace(before[i], "_count=200", "_count=201", 1))
 		}
+	}
+	if every := len(fresh) / 400; every > 1 { // a part is enough: what keeps answers keeps them by kind
+		keep := func(i int) bool { return i%every == 0 }
+		fresh, want = some(fresh, keep), some(want, keep)
 	}
 	fresh, want = thin(fresh, 80), thin(want, 80)
 	leakSweep(t, bravo.Client, fresh)
