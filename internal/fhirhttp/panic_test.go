@@ -2,6 +2,7 @@ package fhirhttp
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,22 +57,28 @@ func TestPanicTellsNothing(t *testing.T) {
 		return r
 	}
 	var log bytes.Buffer
-	f := New(nil, telemetry.NewMetrics(), telemetry.NewLogger(&log, slog.LevelDebug))
+	f := New(nil, Doors{}, telemetry.NewMetrics(), telemetry.NewLogger(&log, slog.LevelDebug))
 	for name, h := range panics {
 		inner := f.interaction("read", h)
 		serve(name, f, func(w http.ResponseWriter, r *http.Request) {
 			f.routes = http.NewServeMux()
 			f.routes.Handle("/", inner)
-			f.Serve(w, r, &record.Caller{}, "/Patient/"+secret)
+			f.routes.ServeHTTP(w, visiting(r, "/Patient/"+secret))
 		}, &log, ask("GET", "/?name="+secret))
 	}
-	f = New(nil, telemetry.NewMetrics(), telemetry.NewLogger(&log, slog.LevelDebug))
+	f = New(nil, Doors{}, telemetry.NewMetrics(), telemetry.NewLogger(&log, slog.LevelDebug))
 	for _, r := range Routes() {
 		method, path, _ := strings.Cut(r.Pattern, " ")
 		if path == "" || path == "/{$}" || strings.HasSuffix(path, "_search") {
 			continue // what they ask of the records is a search
 		}
 		path = strings.NewReplacer("{type}", "Patient", "{id}", secret, "{version}", "1").Replace(path)
-		serve(r.Pattern, f, func(w http.ResponseWriter, r *http.Request) { f.Serve(w, r, &record.Caller{}, path) }, &log, ask(method, "/"))
+		serve(r.Pattern, f, func(w http.ResponseWriter, r *http.Request) { f.routes.ServeHTTP(w, visiting(r, path)) }, &log, ask(method, "/"))
 	}
+}
+
+// visiting is a request past the doors.
+func visiting(r *http.Request, path string) *http.Request {
+	r.URL.Path = path
+	return r.WithContext(context.WithValue(r.Context(), visitKey{}, &visit{caller: &record.Caller{}}))
 }
