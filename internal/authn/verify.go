@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/go-json-experiment/json"
 	"github.com/maypok86/otter/v2"
 
 	"github.com/cordon-ehr/cordon/internal/authz"
@@ -144,6 +144,8 @@ func (v *Verifier) check(raw string, at *routes.Route) (verified, error) {
 	return verified{p, h.KeyID}, err
 }
 
+// claimedTenant reads whose token it says it is. Claims are read strictly, here and in principal: a name that is there twice, or in
+// another case, is not read one way by one and another way by the next.
 func claimedTenant(payload []byte) (tenant.ID, error) {
 	var c struct {
 		Tenant string `json:"tenant"`

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func (o once) Pull(ctx context.Context, _ string, known int64) (routes.Snapshot,
 	return routes.Snapshot{}, ctx.Err()
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t testing.TB) *house {
 	t.Helper()
 	h := &house{table: routes.NewTable(), now: time.Unix(1_800_000_000, 0)}
 	for _, slug := range []tenant.Slug{"alpha", "bravo"} {
@@ -71,7 +72,7 @@ func (h *house) claims(of int) map[string]any {
 }
 
 // token signs claims with the key of one tenant, changed by change.
-func (h *house) token(t *testing.T, of int, typ, kid string, change map[string]any) string {
+func (h *house) token(t testing.TB, of int, typ, kid string, change map[string]any) string {
 	t.Helper()
 	c := h.claims(of)
 	for k, v := range change {
@@ -146,6 +147,48 @@ func TestVerify(t *testing.T) {
 		_, err := h.verifier.Verify(t.Context(), h.token(t, 0, c.typ, c.kid, c.change), alpha)
 		if !fault.Is(err, fault.Unauthenticated) || authn.ReasonOf(err) != c.reason {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestVerifyOddClaims signs, with alpha's own key, claims that two readers could read differently: none opens, as anyone.
+func TestVerifyOddClaims(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alpha, bravo := &h.routes[0], &h.routes[1]
+	b, err := json.Marshal(h.claims(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := strings.TrimSuffix(string(b), "}")
+	key := jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: h.keys[0], KeyID: "1"}}
+	other := `"` + bravo.Tenant.ID.String() + `"`
+	exp := `"exp":` + strconv.FormatInt(h.now.Add(5*time.Minute).Unix(), 10)
+	for name, payload := range map[string]string{
+		"tenant twice": good + `,"tenant":` + other + `}`, "tenant first": `{"tenant":` + other + `,` + good[1:] + `}`, "tenant in another case": strings.Replace(good, `"tenant"`, `"Tenant"`, 1) + `}`,
+		"tenant escaped": good + `,"\u0074enant":` + other + `}`, "exp twice": good + `,"exp":9999999999}`, "scope twice": good + `,"scope":"system/*.cruds"}`, "aud twice": good + `,"aud":"*"}`,
+		"exp text": strings.Replace(good, exp, `"exp":"9999999999"`, 1) + `}`, "exp overflows": strings.Replace(good, exp, `"exp":9223372036854775808`, 1) + `}`, "exp 1e30": strings.Replace(good, exp, `"exp":1e30`, 1) + `}`,
+		"exp fraction": strings.Replace(good, exp, `"exp":9999999999.5`, 1) + `}`, "exp NaN": strings.Replace(good, exp, `"exp":NaN`, 1) + `}`, "exp hex": strings.Replace(good, exp, `"exp":0xfffffffff`, 1) + `}`, "exp null": strings.Replace(good, exp, `"exp":null`, 1) + `}`,
+		"exp least": strings.Replace(good, exp, `"exp":-9223372036854775808`, 1) + `}`, "exp list": strings.Replace(good, exp, `"exp":[9999999999]`, 1) + `}`,
+		"a token in a token": h.token(t, 0, authn.TokenType, "1", nil), "a list": `[` + good + `}]`, "two values": good + `}` + good + `}`, "behind a mark": "\ufeff" + good + `}`, "broken UTF-8": strings.Replace(good, `"sub":"c"`, "\"sub\":\"\xff\"", 1) + `}`,
+		"deep": good + `,"x":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`, "nothing": "", "null": "null", "cut": good,
+	} {
+		s, err := jose.NewSigner(key, new(jose.SignerOptions).WithType(authn.TokenType))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sig, err := s.Sign([]byte(payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := sig.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range []*routes.Route{alpha, bravo} {
+			if p, err := h.verifier.Verify(t.Context(), raw, at); !fault.Is(err, fault.Unauthenticated) {
+				t.Errorf("%s at %s: %v %v", name, at.Tenant.Slug, p, err)
+			}
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"log/slog"
-	"net/http"
 	"sync"
 	"time"
 
@@ -68,8 +67,8 @@ type Control struct {
 	runner   *provision.Runner
 	broker   Broker
 	cell     Cell
-	tenants  *http.ServeMux
-	api      *http.ServeMux
+	tenants  *pages
+	api      *pages
 	log      *slog.Logger
 }
 

@@ -28,8 +28,8 @@ func assertion(ctx context.Context) rpc.Assertion {
 }
 
 // operatorRoutes are the operators' API, below /operator.
-func (c *Control) operatorRoutes() *http.ServeMux {
-	m := http.NewServeMux()
+func (c *Control) operatorRoutes() *pages {
+	m := newPages()
 	for pattern, h := range map[string]func(*http.Request, audit.By) (any, error){
 		"POST /v1/tenants":                c.createTenant,
 		"GET /v1/tenants":                 c.listTenants,

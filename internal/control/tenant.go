@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
@@ -17,8 +18,8 @@ import (
 )
 
 // tenantRoutes are a tenant's own pages, below /t/slug.
-func (c *Control) tenantRoutes() *http.ServeMux {
-	m := http.NewServeMux()
+func (c *Control) tenantRoutes() *pages {
+	m := newPages()
 	m.HandleFunc("POST /oauth/token", c.token)
 	m.HandleFunc("GET /oauth/jwks.json", c.jwks)
 	m.HandleFunc("GET /fhir/.well-known/smart-configuration", c.smart)
@@ -27,6 +28,30 @@ func (c *Control) tenantRoutes() *http.ServeMux {
 		outcome.Error(w, fault.New(fault.NotFound, "nothing is served here"))
 	})
 	return m
+}
+
+// pages is a mux that knows what it serves.
+type pages struct {
+	http.ServeMux
+	patterns []string
+}
+
+func newPages() *pages { return &pages{} }
+
+// HandleFunc registers a page.
+func (p *pages) HandleFunc(pattern string, h http.HandlerFunc) {
+	p.patterns = append(p.patterns, pattern)
+	p.ServeMux.HandleFunc(pattern, h)
+}
+
+// TenantPages lists a tenant's own pages, below /t/slug, as http.ServeMux patterns: the leak suite makes its cases of it.
+func TenantPages() []string { return new(Control).tenantRoutes().patterns }
+
+// OperatorCalls lists the operators' API, below /operator, as http.ServeMux patterns: the leak suite makes its cases of it.
+func OperatorCalls() []string {
+	all := new(Control).operatorRoutes().patterns
+	slices.Sort(all)
+	return all
 }
 
 type assertionKey struct{}

@@ -146,7 +146,13 @@ func Launch(t testing.TB, dir string, env []string, args ...string) *Dev {
 // StartDev starts `cordon dev` on a folder and waits until it serves.
 func StartDev(t testing.TB, dir string, env ...string) *Dev {
 	t.Helper()
-	d := Launch(t, dir, env)
+	return StartDevWith(t, dir, env)
+}
+
+// StartDevWith is StartDev with further arguments.
+func StartDevWith(t testing.TB, dir string, env []string, args ...string) *Dev {
+	t.Helper()
+	d := Launch(t, dir, env, args...)
 	Eventually(t, "cordon dev serves", func() bool {
 		select {
 		case <-d.exited:

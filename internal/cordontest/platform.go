@@ -106,7 +106,7 @@ func start(change func(*dev.Options)) (*Platform, error) {
 	p := &Platform{Dir: dir, Logs: &Log{}}
 	ready, done := make(chan dev.Info, 1), make(chan error, 1)
 	go func() {
-		o := dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelInfo),
+		o := dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelDebug),
 			Settings: settings(), Ready: func(i dev.Info) error { ready <- i; return nil }}
 		if change != nil {
 			change(&o)
@@ -130,6 +130,24 @@ func start(change func(*dev.Options)) (*Platform, error) {
 	}
 	p.HTTP, err = client(p.Info.CA)
 	return p, err
+}
+
+// At gives a platform that somebody else started and stops: dir is the folder of its cordon dev. What the test asks of its log is
+// answered by no line.
+func At(t testing.TB, dir string) *Platform {
+	t.Helper()
+	p := &Platform{Dir: dir, Logs: &Log{}}
+	b, err := os.ReadFile(filepath.Join(dir, "dev.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &p.Info)
+	}
+	if err == nil {
+		p.HTTP, err = client(p.Info.CA)
+	}
+	if err != nil {
+		t.Fatalf("the platform in %s: %v", dir, err)
+	}
+	return p
 }
 
 func client(ca string) (*http.Client, error) {

@@ -48,11 +48,17 @@ func (p *Platform) Operator(t testing.TB, method, path string, in any) Response 
 	return p.Send(t, method, p.Info.URL+"/operator/v1"+path, body, map[string]string{"Authorization": "Bearer " + p.Info.Operators["alice"], "Content-Type": "application/json"})
 }
 
-// Tenant makes a tenant with a client of all scopes.
+// Tenant makes a pooled tenant with a client of all scopes.
 func (p *Platform) Tenant(t testing.TB) *Tenant {
 	t.Helper()
+	return p.TenantOn(t, "pooled")
+}
+
+// TenantOn makes a tenant of a placement, with a client of all scopes.
+func (p *Platform) TenantOn(t testing.TB, placement string) *Tenant {
+	t.Helper()
 	slug := "t" + strings.ReplaceAll(uuid.NewString(), "-", "")[:20]
-	r := p.Operator(t, http.MethodPost, "/tenants", map[string]string{"slug": slug, "placement": "pooled"})
+	r := p.Operator(t, http.MethodPost, "/tenants", map[string]string{"slug": slug, "placement": placement})
 	if r.Status != http.StatusOK {
 		t.Fatalf("create tenant: %d %s", r.Status, r.Body)
 	}

@@ -32,10 +32,24 @@ type Face struct {
 // New makes the face over the records.
 func New(records *record.Service, doors Doors, metrics *telemetry.Metrics, log *slog.Logger) *Face {
 	f := &Face{records: records, doors: doors, routes: http.NewServeMux(), metrics: metrics, log: log}
-	for _, r := range []struct {
-		pattern, name string
-		handle        handler
-	}{
+	for _, r := range f.table() {
+		f.routes.Handle(r.Pattern, f.interaction(r.Interaction, r.handle))
+	}
+	return f
+}
+
+// Route is one interaction that the face serves.
+type Route struct {
+	Pattern     string // as http.ServeMux reads it, below the FHIR base
+	Interaction string // as FHIR R4 http.html names it; "none" answers what no other route serves
+	handle      handler
+}
+
+// Routes lists what the face serves beside Metadata: the leak suite makes its cases of it, so that nothing is served untried.
+func Routes() []Route { return (*Face)(nil).table() }
+
+func (f *Face) table() []Route {
+	return []Route{
 		{"GET /{type}/{id}", "read", f.read},
 		{"GET /{type}/{id}/_history/{version}", "vread", f.vread},
 		{"GET /{type}/{id}/_history", "history-instance", f.history},
@@ -47,10 +61,7 @@ func New(records *record.Service, doors Doors, metrics *telemetry.Metrics, log *
 		{"GET /Patient/{id}/$everything", "everything", f.everything},
 		{"POST /{$}", "bundle", f.bundle},
 		{"/", "none", f.none},
-	} {
-		f.routes.Handle(r.pattern, f.interaction(r.name, r.handle))
 	}
-	return f
 }
 
 // call is one request with its caller.

@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-jose/go-jose/v4"
+	strict "github.com/go-json-experiment/json" // refuses a claim that is there twice
 	"github.com/google/uuid"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
@@ -111,7 +112,7 @@ func (s *Server) byAssertion(ctx context.Context, at Issuer, id, raw string) (re
 		return none, badClient()
 	}
 	var c assertionClaims
-	if json.Unmarshal(sig.UnsafePayloadWithoutVerification(), &c) != nil || c.Subject == "" || c.Issuer != c.Subject || (id != "" && id != c.Subject) {
+	if strict.Unmarshal(sig.UnsafePayloadWithoutVerification(), &c) != nil || c.Subject == "" || c.Issuer != c.Subject || (id != "" && id != c.Subject) {
 		return none, badClient()
 	}
 	client, err := s.client(ctx, at.Tenant, c.Subject)

@@ -52,9 +52,3 @@ func TestBrokenBodiesAreRefused(t *testing.T) {
 		_, _ = decodeBody(bent) // must not panic
 	}
 }
-
-func FuzzDecodeBody(f *testing.F) {
-	b := body{check: 1, patients: []string{"a"}, json: []byte(`{"resourceType":"Patient","id":"a"}`)}
-	f.Add(b.encode())
-	f.Fuzz(func(_ *testing.T, in []byte) { _, _ = decodeBody(in) })
-}

@@ -217,7 +217,8 @@ func timeSpan(s string) (Span, bool) {
 	if !ok {
 		return Span{}, false
 	}
-	return Span{micros(lo), micros(hi) - 1}, true
+	from := micros(lo)
+	return Span{from, max(from, micros(hi)-1)}, true // what is shorter than a microsecond is one
 }
 
 func micros(t time.Time) int64 { return t.UnixMicro() }
