@@ -33,7 +33,7 @@ type Server struct {
 	methods  map[string]*method
 	log      *slog.Logger
 	http     *http.Server
-	closing  context.Context //nolint:containedctx // ends when the server is asked to: long polls watch it
+	closing  context.Context // ends when the server is asked to: long polls watch it
 	close    context.CancelFunc
 }
 
