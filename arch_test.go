@@ -25,7 +25,7 @@ const module = "github.com/cordon-ehr/cordon/internal/"
 var mayImport = map[string]string{
 	// ground
 	"fault": "", "tenant": "", "phi": "", "telemetry": "",
-	"pg": "", "pgserver": "", "synth": "",
+	"pg": "", "pgserver": "", "synth": "", "limit": "",
 	// FHIR as data: no I/O
 	"fhir": "", "fhir/search": "fhir",
 	"outcome": "",
@@ -33,13 +33,14 @@ var mayImport = map[string]string{
 	"seal": "", "authz": "", "gather": "", "lease": "seal",
 	"audit":    "seal gather",
 	"auditlog": "audit pg",
+	"tally":    "audit",
 	"routes":   "",
 	"rpc":      "audit",
 	"mesh":     "audit rpc outcome telemetry", "mesh/spiffe": "mesh",
 	"wire":      "mesh rpc routes lease authn audit seal outcome",
 	"authn":     "authz routes",
-	"placement": "pg audit authn routes gather",
-	"keyring":   "pg audit auditlog seal",
+	"placement": "pg audit authn routes gather limit",
+	"keyring":   "pg audit auditlog seal rpc",
 	"registry":  "pg audit auditlog",
 	// capabilities
 	"identity":  "registry audit authn authz",
@@ -48,14 +49,14 @@ var mayImport = map[string]string{
 	"plan":      "blind fhir fhir/search",
 	"record":    "blind plan placement audit authz lease seal fhir fhir/search",
 	// faces
-	"fhirhttp": "record outcome fhir fhir/search telemetry",
+	"fhirhttp": "record outcome fhir fhir/search telemetry limit",
 	// roles: they never import each other, and meet over the interfaces that each declares
-	"edge":    "routes authn audit rpc outcome telemetry",
-	"keys":    "keyring audit authn lease",
+	"edge":    "routes authn audit rpc outcome telemetry limit tally",
+	"keys":    "keyring audit authn lease rpc telemetry",
 	"control": "registry provision identity audit authn lease routes rpc outcome pg",
-	"cell":    "fhirhttp record placement audit authn lease routes rpc outcome pg telemetry",
+	"cell":    "fhirhttp record placement audit authn lease routes rpc outcome pg telemetry limit tally",
 	// the process
-	"platform":   "edge cell control keys mesh mesh/spiffe wire keyring pg fhir telemetry",
+	"platform":   "edge cell control keys mesh mesh/spiffe wire keyring pg fhir telemetry limit routes",
 	"dev":        "platform mesh edge cell control keyring identity registry placement pg pgserver",
 	"cordontest": "dev pgserver telemetry",
 }
@@ -70,10 +71,12 @@ var never = []struct{ from, to, why string }{
 	{"keys", "fhir", "the broker knows no FHIR"},
 	{"keys", "record", "the broker sees no chart"},
 	{"keys", "placement", "the broker sees no chart"},
+	{"keys", "registry", "the broker learns of tenants by what it is asked"},
 	{"control", "record", "control reads no chart"},
 	{"control", "fhirhttp", "control serves no chart"},
 	{"control", "placement", "control opens no chart"},
 	{"control", "keyring", "control unwraps nothing"},
+	{"control", "keys", "control asks the broker, and is not it"},
 	{"cell", "registry", "a cell learns of tenants by its routes only"},
 	{"cell", "provision", "a cell does not provision itself"},
 	{"cell", "keyring", "a cell gets keys by lease only"},

@@ -31,7 +31,7 @@ func Parse(b []byte) (Event, error) {
 		return Event{}, fault.New(fault.Invalid, "an audit event has an id, a time and a type")
 	}
 	e := Event{w.ID, id, w.Recorded, w.Type, w.Subtype, w.Action, w.Outcome, w.OutcomeDesc, w.Agent, w.Source, phi.Text(w.Patient),
-		w.Entity.Entity, nil, phi.Text(w.Query), w.Request, w.Purpose, w.Decision}
+		w.Entity.Entity, nil, phi.Text(w.Query), w.Request, w.Purpose, w.Decision, w.Before, w.After}
 	if typ, ref, ok := strings.Cut(w.Entity.Reference, "/"); ok && typ == e.Entity.Type {
 		e.Entity.ID = phi.Text(ref)
 	}

@@ -28,11 +28,12 @@ type Options struct {
 	Passphrase string            // of the root key; "" = DIR/kms.json holds the key itself
 	Settings   map[string]string // further settings of Postgres
 	Log        *slog.Logger
-	Ready      func(Info) error // called when DIR/dev.json is there
-	Step       func(string)     // see control.Config
-	Apart      bool             // each role is a process of its own
-	Binary     string           // cordon, for the processes of Apart; "" = this program
-	CertLife   time.Duration    // of service certificates; 0 = 1 hour
+	Ready      func(Info) error     // called when DIR/dev.json is there
+	Step       func(string)         // see control.Config
+	Apart      bool                 // each role is a process of its own
+	Binary     string               // cordon, for the processes of Apart; "" = this program
+	CertLife   time.Duration        // of service certificates; 0 = 1 hour
+	Keys       func(*platform.Keys) // changes the broker's part, for tests; nil = as it is
 }
 
 // cellName is the one cell of a development platform.
@@ -184,13 +185,17 @@ func configure(dir string, o Options, st *state, db *pgserver.Server, address st
 		return db.DSN(d.role, st.Passwords[d.role], d.name)
 	}
 	url := "https://" + net.JoinHostPort(name, port)
+	broker := platform.Keys{Database: dsn(2), KMS: kms, Ticket: &ticket.PublicKey}
+	if o.Keys != nil {
+		o.Keys(&broker)
+	}
 	return platform.Config{
 		Roles:   platform.AllRoles(),
 		Mesh:    platform.Mesh{Domain: trustDomain},
 		Edge:    edge.Config{PublicURL: url, Hosts: []string{"localhost", "127.0.0.1", "::1"}, Domain: "localhost"},
 		Cell:    cell.Config{Name: cellName, Database: dsn(0)},
 		Control: control.Config{Database: dsn(1), PublicURL: url, Cell: cellName, Step: o.Step, TicketKey: ticket},
-		Keys:    platform.Keys{Database: dsn(2), KMS: kms, Ticket: &ticket.PublicKey},
+		Keys:    broker,
 		TLS:     tlsConfig,
 	}, nil
 }

@@ -33,6 +33,14 @@ func policy() map[string]rule {
 		"keys.Sign":       {callers: []string{Control}, again: true},
 		"keys.Events":     {callers: []string{Control}},
 
+		"keys.Disable":        {callers: []string{Control}, again: true},
+		"keys.Enable":         {callers: []string{Control}, again: true},
+		"keys.Rotate":         {callers: []string{Control}}, // twice is two versions
+		"keys.Activate":       {callers: []string{Control}, again: true},
+		"keys.Keyring":        {callers: []string{Control}, again: true},
+		"keys.Stops":          {callers: []string{Control}, again: true},
+		"keys.ResumeIdentity": {callers: []string{Control}},
+
 		sessionMethod: {callers: []string{Edge}},
 	}
 }

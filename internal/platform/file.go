@@ -21,6 +21,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/control"
 	"github.com/cordon-ehr/cordon/internal/edge"
 	"github.com/cordon-ehr/cordon/internal/keyring"
+	"github.com/cordon-ehr/cordon/internal/keys"
 	"github.com/cordon-ehr/cordon/internal/mesh"
 	"github.com/cordon-ehr/cordon/internal/mesh/spiffe"
 )
@@ -41,6 +42,8 @@ type File struct {
 	KMSFile      string            `json:"kms_file,omitempty"`          // keys: file KMS; a passphrase comes from CORDON_KMS_PASSPHRASE
 	Owner        string            `json:"owner,omitempty"`             // database role that owns the tables; for --migrate
 	Operators    map[string]string `json:"operators,omitempty"`         // control: name → file with the operator's token
+	Leases       LeasesFile        `json:"leases"`                      // keys: optional
+	Limits       LimitsFile        `json:"limits"`                      // edge, cell: optional
 	Databases    Databases         `json:"databases"`
 	Mesh         *MeshFile         `json:"mesh,omitempty"` // needed when a role is elsewhere
 }
@@ -56,6 +59,13 @@ type Databases struct {
 type DSNs struct {
 	Role    string `json:"role,omitempty"`
 	Migrate string `json:"migrate,omitempty"`
+}
+
+// LeasesFile bounds what one service identity may ask the broker for before it is stopped.
+type LeasesFile struct {
+	Refused int `json:"refused_tenants,omitempty"` // distinct tenants with refused proofs in a minute; 0 = 20
+	Granted int `json:"granted_tenants,omitempty"` // distinct tenants granted in a minute; 0 = 1,000
+	Stop    int `json:"stop_seconds,omitempty"`    // how long it stays stopped; 0 = until an operator resumes it
 }
 
 // MeshFile says how the roles of this process and those of others meet.
@@ -112,7 +122,8 @@ func (f *File) Open(ctx context.Context, roles Roles) (*Opened, error) {
 			return nil, fmt.Errorf("read the certificate: %w", err)
 		}
 		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
-		o.Edge = edge.Config{PublicURL: f.PublicURL, Domain: f.Domain, Hosts: f.Hosts}
+		o.Edge = edge.Config{PublicURL: f.PublicURL, Domain: f.Domain, Hosts: f.Hosts, Limits: f.Limits.edge()}
+		o.Accept = f.Limits.accept()
 		if o.Public, err = listen(ctx, f.Listen); err != nil {
 			return nil, err
 		}
@@ -129,7 +140,7 @@ func (f *File) Open(ctx context.Context, roles Roles) (*Opened, error) {
 		}
 	}
 	if roles.Has(mesh.Cell) {
-		o.Cell = cell.Config{Name: f.Cell, Database: f.Databases.Cell.Role}
+		o.Cell = cell.Config{Name: f.Cell, Database: f.Databases.Cell.Role, Limits: f.Limits.cell()}
 	}
 	if roles.Has(mesh.Keys) {
 		if err := f.openKeys(o); err != nil {
@@ -149,6 +160,7 @@ func (f *File) openKeys(o *Opened) error {
 		return err
 	}
 	o.Keys.Database, o.Keys.KMS, o.Keys.Lease = f.Databases.Keys.Role, kms, 5*time.Minute
+	o.Keys.Limits = keys.Limits{Refused: f.Leases.Refused, Granted: f.Leases.Granted, Stop: time.Duration(f.Leases.Stop) * time.Second}
 	if o.Keys.Ticket != nil {
 		return nil
 	}

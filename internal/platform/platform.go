@@ -17,6 +17,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/keys"
+	"github.com/cordon-ehr/cordon/internal/limit"
 	"github.com/cordon-ehr/cordon/internal/mesh"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
@@ -32,15 +33,18 @@ type Config struct {
 	Cell    cell.Config
 	Control control.Config
 	Keys    Keys
-	TLS     *tls.Config // of the public listener
+	TLS     *tls.Config       // of the public listener
+	Accept  limit.Connections // of the public listener
 }
 
 // Keys configures the broker.
 type Keys struct {
 	Database string // DSN as the broker's role
 	KMS      keyring.KMS
-	Lease    time.Duration
 	Ticket   crypto.PublicKey // verifies control's job tickets
+	Lease    time.Duration    // see keys.Config
+	Overlap  time.Duration    // see keys.Config
+	Limits   keys.Limits      // of one service identity
 }
 
 // Platform is a started process. What belongs to a role that is elsewhere is nil.
@@ -84,7 +88,8 @@ func (p *Platform) buildKeys(ctx context.Context) (err error) {
 		return err
 	}
 	store := keyring.NewStore(p.keys, p.cfg.Keys.KMS)
-	p.broker = keys.NewBroker(store, keys.Config{Lease: p.cfg.Keys.Lease, Control: p.cfg.Keys.Ticket}, time.Now)
+	p.broker = keys.NewBroker(store, keys.Config{Lease: p.cfg.Keys.Lease, Control: p.cfg.Keys.Ticket, Overlap: p.cfg.Keys.Overlap,
+		Limits: p.cfg.Keys.Limits, Metrics: p.Metrics, Log: p.log}, time.Now)
 	p.members[mesh.Keys].rec = store
 	wire.ServeKeys(p.members[mesh.Keys].server, p.broker)
 	return nil

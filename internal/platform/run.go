@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/limit"
 	"github.com/cordon-ehr/cordon/internal/mesh"
 )
 
@@ -33,7 +34,9 @@ func (p *Platform) Run(ctx context.Context, public, management net.Listener, rea
 	var serving errgroup.Group
 	servers := []*http.Server{p.listen(&serving, p.management(), management, nil)}
 	if p.edge != nil {
-		servers = append(servers, p.listen(&serving, p.edge, public, p.cfg.TLS))
+		bounded := limit.Listen(public, p.cfg.Accept)
+		p.Metrics.Gauge("cordon_connections", "Connections of the public listener.", func() float64 { n, _ := bounded.Count(); return float64(n) })
+		servers = append(servers, p.listen(&serving, p.edge, bounded, p.cfg.TLS))
 	}
 	for _, m := range p.members {
 		if m.Listener != nil {
@@ -109,10 +112,16 @@ func shutdown(ctx context.Context, s *http.Server) {
 	}
 }
 
-// listen serves a handler. It bounds what a caller can hold open: headers come within ten seconds and are at most 64 kB.
+// listen serves a handler. It bounds what a caller can hold open: headers come within ten seconds and are at most 64 kB, and an HTTP/2
+// connection has at most 100 streams. How fast a body has to come is the edge's to say.
 func (p *Platform) listen(g *errgroup.Group, h http.Handler, l net.Listener, t *tls.Config) *http.Server {
 	s := &http.Server{Handler: h, TLSConfig: t, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(quiet{p.log.Handler()}, slog.LevelDebug)}
+		MaxHeaderBytes: 64 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second,
+			WriteByteTimeout: 30 * time.Second},
+		ErrorLog: slog.NewLogLogger(quiet{p.log.Handler()}, slog.LevelDebug)}
+	if bounded, ok := l.(*limit.Listener); ok {
+		s.ConnState = bounded.State
+	}
 	if t != nil {
 		l = tls.NewListener(l, t)
 	}

@@ -26,6 +26,7 @@ type KeysRole interface {
 	PublicKeys(ctx context.Context, t tenant.ID) (jose.JSONWebKeySet, error)
 	Sign(ctx context.Context, t tenant.ID, c authn.Claims) (string, error)
 	Events(ctx context.Context, t tenant.ID, each func([]byte) error) error
+	keyOperations
 }
 
 type (
@@ -61,6 +62,7 @@ func ServeKeys(s *mesh.Server, k KeysRole) {
 	mesh.HandleStream(s, "keys.Events", func(ctx context.Context, _ mesh.Identity, in ofTenant) iter.Seq2[raw, error] {
 		return pulled(func(each func([]byte) error) error { return k.Events(ctx, in.Tenant, each) })
 	})
+	serveKeyOperations(s, k)
 }
 
 // Keys is the keys role as its callers hold it.
