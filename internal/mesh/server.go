@@ -111,7 +111,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		panic(http.ErrAbortHandler) // no listener of ours made this connection
 	}
-	ctx := rpc.WithPeer(r.Context(), c.peer.String())
+	ctx := rpc.WithPeer(r.Context(), c.peer.Site()) // its domain is ours, or admit refuses it
 	name := r.Header.Get(forwardHeader)
 	forwarded := name != ""
 	if !forwarded {
