@@ -69,7 +69,8 @@ func Main(m *testing.M) {
 // Own starts a platform for one test alone: for tests that break it.
 func Own(t testing.TB) *Platform { return OwnWith(t, nil) }
 
-// OwnWith is Own with options that change has set.
+// OwnWith is Own with options that change has set. Options are values and functions of this process, so such a platform is in one
+// process also where the others are apart.
 func OwnWith(t testing.TB, change func(*dev.Options)) *Platform {
 	t.Helper()
 	p, err := start(change)
@@ -99,7 +100,7 @@ func start(change func(*dev.Options)) (*Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	if Apart() {
+	if Apart() && change == nil {
 		return startApart(dir)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -274,7 +274,7 @@ func (a *apart) published() {
 		return
 	}
 	if err := a.write(); err != nil {
-		a.o.Log.Error("dev.json could not be written", slog.String("error", err.Error())) //nolint:sloglint // there is no request
+		a.o.Log.Error("dev.json could not be written", slog.String("error", err.Error()))
 	}
 }
 

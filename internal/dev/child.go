@@ -39,7 +39,7 @@ func (c *child) start() error {
 	if c.stopping {
 		return errors.New("the platform is being stopped")
 	}
-	cmd := exec.Command(c.bin, c.args...)
+	cmd := exec.Command(c.bin, c.args...) //nolint:noctx // it is asked to end, and drained: a context would kill it
 	cmd.Env, cmd.ExtraFiles, cmd.Stderr = c.env, c.files, os.Stderr
 	// A process group of its own: Ctrl-C in our terminal is for us, and the roles stop in their order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}

@@ -150,20 +150,18 @@ const (
 )
 
 // notAsserted is the one public answer; the reason is for the record.
-func notAsserted(reason string) (error, string) {
+func notAsserted(reason string) error {
 	kind := fault.Unauthenticated
 	if reason == foreignAudience || reason == foreignSession {
 		kind = fault.Forbidden
 	}
-	return fault.New(kind, "the request does not come with a good assertion of the edge"), reason
+	return fault.New(kind, "the request does not come with a good assertion of the edge")
 }
 
-// verify judges the assertion of a request that a peer forwards to self. On success it is spent.
-func (s *sessions) verify(peer, self Identity, header string, r *http.Request) (a rpc.Assertion, err error, reason string) {
-	refuse := func(why string) (rpc.Assertion, error, string) {
-		err, reason := notAsserted(why)
-		return rpc.Assertion{}, err, reason
-	}
+// verify judges the assertion of a request that a peer forwards to self. On success it is spent;
+// else reason says why not.
+func (s *sessions) verify(peer, self Identity, header string, r *http.Request) (a rpc.Assertion, reason string, err error) {
+	refuse := func(why string) (rpc.Assertion, string, error) { return rpc.Assertion{}, why, notAsserted(why) }
 	if header == "" {
 		return refuse(noAssertion)
 	}
@@ -201,7 +199,7 @@ func (s *sessions) verify(peer, self Identity, header string, r *http.Request) (
 	if self.Role == Cell {
 		c.Cell = self.Name
 	}
-	return c.Assertion, nil, ""
+	return c.Assertion, "", nil
 }
 
 // audience is whom an assertion is for: one cell, or control.

@@ -57,7 +57,7 @@ func Call[In, Out any](ctx context.Context, l *Link, name string, in In) (out Ou
 		if !ok {
 			return out, fault.New(fault.Internal, "the two ends of %s differ", name)
 		}
-		return fn(rpc.WithPeer(ctx, l.self.String()), l.self, in)
+		return fn(rpc.WithPeer(ctx, l.self.Site()), l.self, in)
 	}
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc

@@ -40,7 +40,7 @@ func HandleForward(s *Server, name string, fn Forwarded) {
 
 // assert verifies an assertion and records a refusal.
 func (s *Server) assert(peer Identity, name, header string, r *http.Request) (rpc.Assertion, error) {
-	a, err, reason := s.sessions.verify(peer, s.self, header, r)
+	a, reason, err := s.sessions.verify(peer, s.self, header, r)
 	if err != nil {
 		s.journal.denied(peer, name, reason, "")
 	}

@@ -33,7 +33,7 @@ type Server struct {
 	methods  map[string]*method
 	log      *slog.Logger
 	http     *http.Server
-	closing  context.Context //nolint:containedctx // ends when the server is asked to: long polls watch it
+	closing  context.Context // ends when the server is asked to: long polls watch it
 	close    context.CancelFunc
 }
 
@@ -111,7 +111,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		panic(http.ErrAbortHandler) // no listener of ours made this connection
 	}
-	ctx := rpc.WithPeer(r.Context(), c.peer.String())
+	ctx := rpc.WithPeer(r.Context(), c.peer.Site()) // its domain is ours, or admit refuses it
 	name := r.Header.Get(forwardHeader)
 	forwarded := name != ""
 	if !forwarded {

@@ -45,13 +45,13 @@ func NewFiles(cert, key, bundle string) (*Files, error) {
 func (f *Files) Current() (*Material, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	stamp := ""
+	var stamp []byte
 	for _, name := range []string{f.cert, f.key, f.bundle} {
 		if i, err := os.Stat(name); err == nil {
-			stamp += fmt.Sprint(i.Size(), i.ModTime().UnixNano(), " ")
+			stamp = fmt.Append(stamp, i.Size(), i.ModTime().UnixNano(), " ")
 		}
 	}
-	if f.material != nil && stamp == f.stamp {
+	if f.material != nil && string(stamp) == f.stamp {
 		return f.material, nil
 	}
 	m, err := f.read()
@@ -59,7 +59,7 @@ func (f *Files) Current() (*Material, error) {
 		return nil, err
 	}
 	if err == nil {
-		f.material, f.stamp = m, stamp
+		f.material, f.stamp = m, string(stamp)
 	}
 	return f.material, nil
 }

@@ -71,7 +71,7 @@ func Stream[In, Item any](ctx context.Context, l *Link, name string, in In) iter
 		if !ok {
 			return failed[Item](fault.New(fault.Internal, "the two ends of %s differ", name))
 		}
-		return fn(rpc.WithPeer(ctx, l.self.String()), l.self, in)
+		return fn(rpc.WithPeer(ctx, l.self.Site()), l.self, in)
 	}
 	return func(yield func(Item, error) bool) {
 		var none Item

@@ -58,7 +58,7 @@ func TestFaultsCross(t *testing.T) {
 		}
 	}
 	reqID := telemetry.NewRequestID()
-	if got, err := mesh.Call[fault.Kind, string](telemetry.WithRequestID(t.Context(), reqID), l, "keys.Lease", 200); err != nil || got != reqID+" spiffe://"+domain+"/cell/c1" {
+	if got, err := mesh.Call[fault.Kind, string](telemetry.WithRequestID(t.Context(), reqID), l, "keys.Lease", 200); err != nil || got != reqID+" cell/c1" {
 		t.Errorf("request id and peer: %q %v", got, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)

@@ -35,9 +35,9 @@ func TestGrantCrossesWhole(t *testing.T) {
 	g := lease.Grant{Tenant: tenant.NewID(), Purpose: lease.Chart, Expires: time.Now().UTC()}
 	v := reflect.ValueOf(&g).Elem()
 	lists := 0
-	for i := range v.NumField() {
-		if v.Field(i).Type() == reflect.TypeFor[[]lease.Key]() {
-			v.Field(i).Set(reflect.ValueOf([]lease.Key{{Version: 1, Secret: seal.NewSecret()}, {Version: 2, Secret: seal.NewSecret()}}))
+	for _, f := range v.Fields() {
+		if f.Type() == reflect.TypeFor[[]lease.Key]() {
+			f.Set(reflect.ValueOf([]lease.Key{{Version: 1, Secret: seal.NewSecret()}, {Version: 2, Secret: seal.NewSecret()}}))
 			lists++
 		}
 	}
@@ -61,8 +61,8 @@ func TestDirectoryCrossesWhole(t *testing.T) {
 	s := routes.Snapshot{Version: 7, Routes: []routes.Route{{Tenant: tenant.Tenant{ID: tenant.NewID(), Slug: "a1", State: tenant.Active, Placement: tenant.Pooled, Cell: "c1", Number: 3},
 		Issuer: "https://h/t/a1", Keys: keys}}}
 	v := reflect.ValueOf(&s.Routes[0]).Elem()
-	for i := range v.NumField() { // what has been added since
-		switch f := v.Field(i); f.Kind() {
+	for _, f := range v.Fields() { // what has been added since
+		switch f.Kind() {
 		case reflect.Bool:
 			f.SetBool(true)
 		case reflect.Int64:
