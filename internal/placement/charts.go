@@ -11,6 +11,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/pg"
+	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
 //go:embed migrations/*.sql
@@ -26,10 +27,13 @@ func Migrations() fs.FS {
 }
 
 // Charts opens transactions on the chart database of one cell. It is safe for concurrent use.
-type Charts struct{ pool *pg.Pool }
+type Charts struct {
+	pool *pg.Pool
+	mark func(tenant.ID)
+}
 
-// NewCharts serves from the pool of the cell's database role.
-func NewCharts(pool *pg.Pool) *Charts { return &Charts{pool} }
+// NewCharts serves from the pool of the cell's database role. mark hears of each tenant whose events were written.
+func NewCharts(pool *pg.Pool, mark func(tenant.ID)) *Charts { return &Charts{pool, mark} }
 
 // contextSQL is the first statement of every transaction. The setting is gone at its end; the policies read it.
 const contextSQL = "SELECT set_config('app.tenant', $1, true)"
@@ -64,13 +68,17 @@ func (c *Charts) Write(ctx context.Context, s Scope, fill func(*Batch)) error {
 }
 
 func (c *Charts) pipeline(ctx context.Context, s Scope, write bool, fill func(*Batch)) error {
-	if err := s.check(write); err != nil {
+	if err := s.chart(write); err != nil {
 		return err
 	}
 	b := Batch{number: s.number}
 	b.b.Queue(contextSQL, numberText(s.number))
 	fill(&b)
-	return c.pool.Pipeline(ctx, &b.b)
+	err := c.pool.Pipeline(ctx, &b.b)
+	if write {
+		c.mark(s.tenant) // whatever became of it: the log looks
+	}
+	return err
 }
 
 // Tx is an explicit transaction of one tenant: for work that must look before it writes, under a lock.
@@ -81,9 +89,10 @@ type Tx struct {
 
 // Within runs fn in an explicit transaction and commits when it returns nil.
 func (c *Charts) Within(ctx context.Context, s Scope, fn func(*Tx) error) error {
-	if err := s.check(true); err != nil {
+	if err := s.chart(true); err != nil {
 		return err
 	}
+	defer c.mark(s.tenant)
 	return c.pool.Tx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, contextSQL, numberText(s.number)); err != nil {
 			return err
@@ -125,7 +134,11 @@ func (c *Charts) AppendAudit(ctx context.Context, entries []audit.Entry[Scope]) 
 		b.Queue(contextSQL, numberText(n))
 		audit.Queue(&b, n, byTenant[n])
 	}
-	return c.pool.Pipeline(ctx, &b)
+	err := c.pool.Pipeline(ctx, &b)
+	for _, e := range entries {
+		c.mark(e.For.tenant)
+	}
+	return err
 }
 
 // Ping asks the database for a sign of life.
