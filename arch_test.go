@@ -32,11 +32,11 @@ var mayImport = map[string]string{
 	// trust
 	"seal": "", "authz": "", "gather": "", "lease": "seal",
 	"audit":     "seal gather",
-	"auditlog":  "audit pg",
+	"auditlog":  "audit ledger pg",
 	"routes":    "",
 	"rpc":       "audit",
 	"authn":     "authz routes",
-	"placement": "pg audit authn routes gather",
+	"placement": "pg audit ledger authn routes gather",
 	"keyring":   "pg audit auditlog seal",
 	"registry":  "pg audit auditlog",
 	// capabilities
@@ -49,12 +49,12 @@ var mayImport = map[string]string{
 	"fhirhttp": "record outcome fhir fhir/search telemetry",
 	// roles: they never import each other, and meet over the interfaces that each declares
 	"edge":    "routes authn audit rpc outcome telemetry",
-	"keys":    "keyring audit authn lease",
-	"control": "registry provision identity audit authn lease routes rpc outcome pg",
-	"cell":    "fhirhttp record placement audit authn lease routes rpc outcome pg telemetry",
+	"keys":    "keyring audit auditlog authn lease ledger",
+	"control": "registry provision identity audit auditlog authn lease ledger routes rpc outcome pg",
+	"cell":    "fhirhttp record placement audit authn lease ledger routes rpc outcome pg telemetry",
 	// the process
-	"platform":   "edge cell control keys keyring pg fhir telemetry",
-	"dev":        "platform edge cell control keyring identity registry placement pg pgserver",
+	"platform":   "edge cell control keys keyring ledger worm pg fhir telemetry",
+	"dev":        "platform edge cell control keyring identity registry ledger worm placement pg pgserver",
 	"cordontest": "dev pgserver telemetry",
 }
 
@@ -75,6 +75,9 @@ var never = []struct{ from, to, why string }{
 	{"cell", "registry", "a cell learns of tenants by its routes only"},
 	{"cell", "provision", "a cell does not provision itself"},
 	{"cell", "keyring", "a cell gets keys by lease only"},
+	{"ledger", "pg", "a log is proven without a database"},
+	{"ledger", "worm", "a log does not know where it is stored"},
+	{"ledger", "seal", "a log is proven without a tenant's key"},
 	{"fhir", "pg", "FHIR as data does no I/O"},
 	{"fhir/search", "pg", "the search compiler knows no SQL"},
 	{"plan", "pg", "a plan is text: only placement sends it"},

@@ -15,6 +15,7 @@ type devCmd struct {
 	Dir      string `required:"" env:"CORDON_DIR" help:"Folder for data, keys and certificates; what is in it survives a restart."`
 	Listen   string `default:"127.0.0.1:8443" help:"Address of the FHIR API and the operators' API."`
 	PGBin    string `name:"pg-bin" type:"existingdir" help:"Folder with Postgres' programs; found by itself when it is in a usual place."`
+	Worm     string `help:"Write-once storage of the audit ledger: s3://BUCKET/PREFIX?region=…&endpoint=… with Object Lock; else DIR/worm."`
 	Demo     bool   `help:"Make demo tenants with synthetic patients."`
 	Patients int    `default:"25" help:"Synthetic patients of each demo tenant."`
 	Verbose  bool   `short:"v" help:"Log each request."`
@@ -42,7 +43,7 @@ func (c *devCmd) Run(ctx context.Context) error {
 	demo := make(chan error, 1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	err := dev.Run(ctx, dev.Options{Dir: c.Dir, Listen: c.Listen, Bin: c.PGBin, Passphrase: os.Getenv("CORDON_KMS_PASSPHRASE"), Log: log, Step: stopAfter(os.Getenv("CORDON_TEST_STOP_AFTER")),
+	err := dev.Run(ctx, dev.Options{Dir: c.Dir, Listen: c.Listen, Bin: c.PGBin, Passphrase: os.Getenv("CORDON_KMS_PASSPHRASE"), Worm: c.Worm, Log: log, Step: stopAfter(os.Getenv("CORDON_TEST_STOP_AFTER")),
 		Ready: func(i dev.Info) error {
 			if !c.Demo {
 				close(demo)

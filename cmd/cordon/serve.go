@@ -24,6 +24,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/platform"
 	"github.com/cordon-ehr/cordon/internal/registry"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
+	"github.com/cordon-ehr/cordon/internal/worm"
 )
 
 type serveCmd struct {
@@ -42,6 +43,9 @@ type serveConfig struct {
 	TicketKey  string            `json:"ticket_key"` // PEM file, PKCS #8, P-256: control signs job tickets
 	Cell       string            `json:"cell"`       // the cell's name
 	KMSFile    string            `json:"kms_file"`   // file KMS; a passphrase comes from CORDON_KMS_PASSPHRASE
+	Worm       string            `json:"worm"`       // write-once storage of the audit ledger (docs/serve.md)
+	LogKeys    map[string]string `json:"log_keys"`   // cell, control, keys → file with the signing key of its logs (cordon audit keygen)
+	AuditKeys  map[string]string `json:"audit_keys"` // control, keys → file with 32 random bytes or more, which authenticate its events
 	Owner      string            `json:"owner"`      // database role that owns the tables; for --migrate
 	Operators  map[string]string `json:"operators"`  // name → file with the operator's token
 	Databases  struct {
@@ -91,6 +95,10 @@ func serve(ctx context.Context, cfg serveConfig) error {
 	if err != nil {
 		return err
 	}
+	logs, auditKeys, err := ledgerOf(ctx, cfg)
+	if err != nil {
+		return err
+	}
 	public, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return err
@@ -102,8 +110,9 @@ func serve(ctx context.Context, cfg serveConfig) error {
 	p, err := platform.New(ctx, platform.Config{
 		Edge:    edge.Config{PublicURL: cfg.PublicURL, Domain: cfg.Domain},
 		Cell:    cell.Config{Name: cfg.Cell, Database: cfg.Databases.Cell.Role},
-		Control: control.Config{Database: cfg.Databases.Control.Role, PublicURL: cfg.PublicURL, Cell: cfg.Cell},
-		Keys:    platform.Keys{Database: cfg.Databases.Keys.Role, KMS: kms, Lease: 5 * time.Minute},
+		Control: control.Config{Database: cfg.Databases.Control.Role, PublicURL: cfg.PublicURL, Cell: cfg.Cell, AuditKey: auditKeys["control"]},
+		Keys:    platform.Keys{Database: cfg.Databases.Keys.Role, KMS: kms, Lease: 5 * time.Minute, AuditKey: auditKeys["keys"]},
+		Ledger:  logs,
 		TLS:     &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}},
 	}, ticket, telemetry.NewLogger(os.Stderr, slog.LevelInfo))
 	if err != nil {
@@ -123,6 +132,27 @@ func serve(ctx context.Context, cfg serveConfig) error {
 		}
 	}
 	return p.Run(ctx, public, management, func() error { return nil })
+}
+
+// ledgerOf opens write-once storage and reads the keys of events and logs.
+func ledgerOf(ctx context.Context, cfg serveConfig) (l platform.Ledger, auditKeys map[string][]byte, err error) {
+	if l.Store, err = worm.Open(ctx, cfg.Worm); err != nil {
+		return l, nil, fmt.Errorf("open write-once storage: %w", err)
+	}
+	l.Keys, auditKeys = map[string]string{}, map[string][]byte{}
+	for role, file := range cfg.LogKeys {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return l, nil, fmt.Errorf("read the key of the logs of %s: %w", role, err)
+		}
+		l.Keys[role] = string(b)
+	}
+	for role, file := range cfg.AuditKeys {
+		if auditKeys[role], err = os.ReadFile(file); err != nil {
+			return l, nil, fmt.Errorf("read the audit key of %s: %w", role, err)
+		}
+	}
+	return l, auditKeys, nil
 }
 
 func readKey(path string) (*ecdsa.PrivateKey, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhirhttp"
 	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/outcome"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/phi"
@@ -31,7 +32,8 @@ type Config struct {
 	Database    string // DSN as the cell's role
 	Connections int32  // 0 = 24
 	Finders     int    // workers that read single versions for many requests together; 0 = as Flushers
-	Flushers    int    // group-commit workers for audit events of reads; 0 = one for two cores, two at least
+	Ledger      ledger.Role
+	Flushers    int // group-commit workers for audit events of reads; 0 = one for two cores, two at least
 }
 
 // Peers are the other roles as the cell sees them.
@@ -39,6 +41,7 @@ type Peers struct {
 	Broker  lease.Broker
 	Control routes.Source
 	Denials rpc.Denials
+	Witness ledger.Witness
 }
 
 // Cell serves charts. It is safe for concurrent use.
@@ -53,6 +56,7 @@ type Cell struct {
 	verifier *authn.Verifier
 	leases   *lease.Cache
 	face     *fhirhttp.Face
+	keeper   *ledger.Keeper
 	peers    Peers
 	log      *slog.Logger
 }
@@ -74,7 +78,9 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 	if err != nil {
 		return nil, err
 	}
-	charts := placement.NewCharts(pool)
+	table := routes.NewTable()
+	var c Cell // the keeper hears of what charts write, and reads by them
+	charts := placement.NewCharts(pool, func(t tenant.ID) { c.keeper.Mark(t) })
 	if err := charts.Check(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -84,17 +90,28 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 	if err != nil {
 		return nil, err
 	}
-	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events), cfg.Flushers, metrics.Audited)
-	table := routes.NewTable()
+	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events, func(t tenant.ID) { c.keeper.Mark(t) }), cfg.Flushers, metrics.Audited)
 	finder := placement.NewFinder(charts, cfg.Finders)
-	return &Cell{cfg: cfg, pool: pool, own: events, charts: charts, finder: finder, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
+	c = Cell{cfg: cfg, pool: pool, own: events, charts: charts, finder: finder, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
 		leases: lease.NewCache(peers.Broker, time.Now), face: fhirhttp.New(record.New(charts, finder, flusher, cfg.Name, time.Now), metrics, log),
-		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}, nil
+		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}
+	c.keeper = c.newKeeper(metrics.LedgerAlert)
+	return &c, nil
 }
 
 // Run pulls the directory until ctx ends, then writes what audit events are under way and closes.
 func (c *Cell) Run(ctx context.Context) error {
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		select {
+		case <-c.table.Ready(): // before, no log is known
+			_ = c.keeper.Run(ctx) // ends with ctx, and never otherwise
+		case <-ctx.Done():
+		}
+	}()
 	err := c.table.Run(ctx, "cell/"+c.cfg.Name, c.peers.Control)
+	<-kept
 	c.finder.Close()
 	c.flusher.Close()
 	c.own.Close()

@@ -12,6 +12,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/identity"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/provision"
 	"github.com/cordon-ehr/cordon/internal/registry"
@@ -26,6 +27,9 @@ type Config struct {
 	PublicURL string // issuers are PublicURL/t/slug
 	Cell      string // where new tenants are placed
 	TicketKey *ecdsa.PrivateKey
+	AuditKey  []byte // authenticates control's events
+	Ledger    ledger.Role
+	Alerted   func(stream, kind string) // counts alerts of the ledger
 	KnownType func(string) bool
 	Step      func(step string) // called after each recorded step of a plan; nil outside of tests
 }
@@ -35,6 +39,12 @@ type Broker interface {
 	provision.Broker
 	identity.Signer
 	Events(ctx context.Context, t tenant.ID, each func([]byte) error) error
+	ledger.Logs
+	ledger.Witness // of control's own logs
+	// Witnessed gives the newest note of a log of control that the broker has cosigned; none before the first.
+	Witnessed(ctx context.Context, origin string) ([]byte, error)
+	VerifyLog(ctx context.Context, t tenant.ID, by audit.By) (*ledger.Report, error)
+	ExportLog(ctx context.Context, t tenant.ID, by audit.By) ledger.Lines
 }
 
 // Cell is the cell role as control sees it.
@@ -42,6 +52,10 @@ type Cell interface {
 	provision.Cell
 	// Events streams a tenant's chart events, against a ticket for that tenant.
 	Events(ctx context.Context, t tenant.ID, ticket string, by audit.By) rpc.Events
+	ledger.Logs
+	// VerifyLog and ExportLog open the tenant's events against a ticket, too.
+	VerifyLog(ctx context.Context, t tenant.ID, ticket string, by audit.By) (*ledger.Report, error)
+	ExportLog(ctx context.Context, t tenant.ID, ticket string, by audit.By) ledger.Lines
 }
 
 // Control serves tenants' pages and the operators' API. It is safe for concurrent use.
@@ -54,6 +68,8 @@ type Control struct {
 	runner   *provision.Runner
 	broker   Broker
 	cell     Cell
+	keeper   *ledger.Keeper
+	watcher  *ledger.Watcher
 	tenants  *http.ServeMux
 	api      *http.ServeMux
 	log      *slog.Logger
@@ -65,7 +81,7 @@ func New(ctx context.Context, cfg Config, broker Broker, log *slog.Logger) (*Con
 	if err != nil {
 		return nil, err
 	}
-	reg := registry.New(pool)
+	reg := registry.New(pool, cfg.AuditKey)
 	c := &Control{cfg: cfg, pool: pool, registry: reg, broker: broker, log: log.With(slog.String("role", "control")),
 		identity: &identity.Server{Registry: reg, Signer: broker, KnownType: cfg.KnownType, Now: time.Now, Lifetime: 5 * time.Minute}}
 	c.hub = newHub(reg, func(slug string) string { return cfg.PublicURL + "/t/" + slug })
@@ -74,6 +90,7 @@ func New(ctx context.Context, cfg Config, broker Broker, log *slog.Logger) (*Con
 		return nil, err
 	}
 	c.tenants, c.api = c.tenantRoutes(), c.operatorRoutes()
+	c.keep()
 	return c, nil
 }
 
@@ -85,7 +102,13 @@ func (c *Control) Connect(cell Cell) {
 
 // Run keeps the directory fresh until ctx ends, then closes.
 func (c *Control) Run(ctx context.Context) error {
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		_ = c.keeper.Run(ctx) // ends with ctx, and never otherwise
+	}()
 	c.hub.run(ctx)
+	<-kept
 	c.pool.Close()
 	return nil
 }

@@ -53,6 +53,7 @@ func (c *Control) operatorRoutes() *http.ServeMux {
 		})
 	}
 	m.HandleFunc("GET /v1/tenants/{slug}/audit", c.exportAudit)
+	c.auditRoutes(m)
 	m.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		outcome.Error(w, fault.New(fault.NotFound, "nothing is served here"))
 	})

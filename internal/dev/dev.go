@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -16,8 +17,10 @@ import (
 	"github.com/cordon-ehr/cordon/internal/control"
 	"github.com/cordon-ehr/cordon/internal/edge"
 	"github.com/cordon-ehr/cordon/internal/keyring"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/pgserver"
 	"github.com/cordon-ehr/cordon/internal/platform"
+	"github.com/cordon-ehr/cordon/internal/worm"
 )
 
 // Options of a development platform.
@@ -28,6 +31,7 @@ type Options struct {
 	Passphrase string            // of the root key; "" = DIR/kms.json holds the key itself
 	Settings   map[string]string // further settings of Postgres
 	Log        *slog.Logger
+	Worm       string           // address of write-once storage (worm.Open); "" = DIR/worm
 	Ready      func(Info) error // called when DIR/dev.json is there
 	Step       func(string)     // see control.Config
 }
@@ -92,6 +96,13 @@ func serve(ctx context.Context, dir string, o Options, sv *supervisor, public, m
 	cfg, err := configure(dir, o, st, db, public.Addr().String())
 	if err != nil {
 		return err
+	}
+	address := o.Worm
+	if address == "" {
+		address = (&url.URL{Scheme: "file", Path: filepath.Join(dir, "worm")}).String()
+	}
+	if cfg.Ledger.Store, err = worm.Open(ctx, address); err != nil {
+		return fmt.Errorf("open write-once storage: %w", err)
 	}
 	ticket, err := st.ticketKey()
 	if err != nil {
@@ -166,12 +177,13 @@ func configure(dir string, o Options, st *state, db *pgserver.Server, address st
 		d := databases()[i]
 		return db.DSN(d.role, st.Passwords[d.role], d.name)
 	}
-	url := "https://" + net.JoinHostPort(name, port)
+	at := "https://" + net.JoinHostPort(name, port)
 	return platform.Config{
-		Edge:    edge.Config{PublicURL: url, Hosts: []string{"localhost", "127.0.0.1", "::1"}, Domain: "localhost"},
+		Edge:    edge.Config{PublicURL: at, Hosts: []string{"localhost", "127.0.0.1", "::1"}, Domain: "localhost"},
 		Cell:    cell.Config{Name: "cell1", Database: dsn(0)},
-		Control: control.Config{Database: dsn(1), PublicURL: url, Cell: "cell1", Step: o.Step},
-		Keys:    platform.Keys{Database: dsn(2), KMS: kms},
+		Control: control.Config{Database: dsn(1), PublicURL: at, Cell: "cell1", Step: o.Step, AuditKey: st.AuditKeys[ledger.StreamControl]},
+		Keys:    platform.Keys{Database: dsn(2), KMS: kms, AuditKey: st.AuditKeys[ledger.StreamKeys]},
+		Ledger:  platform.Ledger{Keys: st.LogKeys},
 		TLS:     tlsConfig,
 	}, nil
 }

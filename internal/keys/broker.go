@@ -9,6 +9,7 @@ import (
 	"crypto/ecdsa"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -16,10 +17,12 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/auditlog"
 	"github.com/cordon-ehr/cordon/internal/authn"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
@@ -27,6 +30,9 @@ import (
 type Config struct {
 	Lease   time.Duration    // how long a grant lives; 0 = 5 minutes
 	Control crypto.PublicKey // verifies control's job tickets (ECDSA P-256)
+	Ledger  ledger.Role
+	Log     *slog.Logger
+	Alerted func(stream, kind string) // counts alerts of the ledger
 }
 
 // Broker serves leases and signatures. It is safe for concurrent use.
@@ -35,6 +41,9 @@ type Broker struct {
 	cfg   Config
 	now   func() time.Time
 	sign  *otter.Cache[tenant.ID, signer]
+	// Set by Connect, which is called before the broker serves.
+	keeper  *ledger.Keeper
+	watcher *ledger.Watcher
 }
 
 type signer struct {
@@ -47,8 +56,10 @@ func NewBroker(store *keyring.Store, cfg Config, now func() time.Time) *Broker {
 	if cfg.Lease == 0 {
 		cfg.Lease = 5 * time.Minute
 	}
-	return &Broker{store: store, cfg: cfg, now: now, sign: otter.Must(&otter.Options[tenant.ID, signer]{MaximumSize: 10_000,
+	b := &Broker{store: store, cfg: cfg, now: now, sign: otter.Must(&otter.Options[tenant.ID, signer]{MaximumSize: 10_000,
 		ExpiryCalculator: otter.ExpiryWriting[tenant.ID, signer](time.Minute)})}
+	b.keep(nil)
+	return b
 }
 
 func (b *Broker) event(t tenant.ID, subtype string, who audit.Agent) audit.Event {
@@ -111,7 +122,12 @@ func (b *Broker) signer(ctx context.Context, t tenant.ID) (signer, error) {
 
 // Events gives a tenant's key events, for an export that control authorized.
 func (b *Broker) Events(ctx context.Context, t tenant.ID, each func([]byte) error) error {
-	return b.store.Events(ctx, t, each)
+	head, err := b.store.Head(ctx, t)
+	if err != nil {
+		return err
+	}
+	log := ledger.Name{Tenant: t, Stream: ledger.StreamKeys}
+	return b.store.Events(ctx, t, func(e auditlog.Event) error { return each(ledger.Placed(e.JSON, log, e.Seq, head.Size, e.Entry)) })
 }
 
 // Ready reports whether the broker can serve.

@@ -59,7 +59,24 @@ type Keys struct {
 }
 
 // Verifiers are the keys of all roles, by stream. Cell and keys are witnessed by control, control by keys.
-type Verifiers map[string]note.Verifier
+type Verifiers map[string]Verifier
+
+// Verifier is a role's public key, with its text form.
+type Verifier struct {
+	note.Verifier
+	Public string
+}
+
+// Public gives the text forms, as files of keys hold them.
+func (v Verifiers) Public() []string {
+	var out []string
+	for _, stream := range []string{StreamCell, StreamControl, StreamKeys} {
+		if k, ok := v[stream]; ok {
+			out = append(out, k.Public)
+		}
+	}
+	return out
+}
 
 // Of gives the keys of a stream's logs.
 func (v Verifiers) Of(stream string) Keys {
@@ -67,7 +84,7 @@ func (v Verifiers) Of(stream string) Keys {
 	if stream == StreamControl {
 		w = StreamKeys
 	}
-	return Keys{Log: v[stream], Witness: v[w]}
+	return Keys{Log: v[stream].Verifier, Witness: v[w].Verifier}
 }
 
 // The streams: a log's second name is the role that writes it.
@@ -92,7 +109,7 @@ func ParseVerifiers(vkeys ...string) (Verifiers, error) {
 		if _, twice := out[stream]; twice {
 			return nil, fault.New(fault.Invalid, "two keys for the logs of %s", stream)
 		}
-		out[stream] = v
+		out[stream] = Verifier{v, strings.TrimSpace(k)}
 	}
 	return out, nil
 }

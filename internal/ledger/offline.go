@@ -120,10 +120,11 @@ func narrow(r *Report, n Name, points []opened, log, lines []Entry) {
 // VerifyStatement checks that an export holds the logs that it was made with, all of them.
 func VerifyStatement(statement []byte, v Verifiers, logs []Exported) []Problem {
 	bad := func(detail string) []Problem { return []Problem{{Kind: KindSignature, Detail: detail}} }
-	if v[StreamControl] == nil {
+	control, ok := v[StreamControl]
+	if !ok {
 		return bad("there is no public key of control")
 	}
-	msg, err := note.Open(statement, note.VerifierList(v[StreamControl]))
+	msg, err := note.Open(statement, note.VerifierList(control))
 	if err != nil {
 		return bad("the statement of the export is not signed by control")
 	}

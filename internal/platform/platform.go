@@ -22,8 +22,10 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/keys"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
+	"github.com/cordon-ehr/cordon/internal/worm"
 )
 
 // Config is one process with all four roles. Each role has its own part and its own database role.
@@ -32,6 +34,7 @@ type Config struct {
 	Cell    cell.Config
 	Control control.Config
 	Keys    Keys
+	Ledger  Ledger
 	TLS     *tls.Config
 }
 
@@ -40,6 +43,34 @@ type Keys struct {
 	Database string // DSN as the broker's role
 	KMS      keyring.KMS
 	Lease    time.Duration
+	AuditKey []byte // authenticates the broker's events
+}
+
+// Ledger configures the logs of events of all roles.
+type Ledger struct {
+	Store    worm.Store
+	Keys     map[string]string // signing keys by stream (ledger.NewKey)
+	Interval time.Duration     // how long events gather; 0 = half a second
+}
+
+// roles gives each role what it keeps its logs with.
+func (l Ledger) roles() (map[string]ledger.Role, error) {
+	var public []string
+	out := map[string]ledger.Role{}
+	for _, stream := range []string{ledger.StreamCell, ledger.StreamControl, ledger.StreamKeys} {
+		s, err := ledger.ParseKey(l.Keys[stream])
+		if err != nil {
+			return nil, fmt.Errorf("read the key of the logs of %s: %w", stream, err)
+		}
+		out[stream] = ledger.Role{Store: l.Store, Signing: s, Interval: l.Interval}
+		public = append(public, s.Public)
+	}
+	all, err := ledger.ParseVerifiers(public...)
+	for stream, r := range out {
+		r.Verifiers = all
+		out[stream] = r
+	}
+	return out, err
 }
 
 // Platform is a started process.
@@ -61,16 +92,26 @@ func New(ctx context.Context, cfg Config, ticket *ecdsa.PrivateKey, log *slog.Lo
 	if p.keys, err = pg.Open(ctx, cfg.Keys.Database, 8); err != nil {
 		return nil, fmt.Errorf("start the keys role: %w", err)
 	}
-	p.broker = keys.NewBroker(keyring.NewStore(p.keys, cfg.Keys.KMS), keys.Config{Lease: cfg.Keys.Lease, Control: &ticket.PublicKey}, time.Now)
+	logs, err := cfg.Ledger.roles()
+	if err != nil {
+		return nil, err
+	}
+	if len(cfg.Keys.AuditKey) < 32 || len(cfg.Control.AuditKey) < 32 {
+		return nil, errors.New("an audit key has 32 bytes at least")
+	}
+	p.broker = keys.NewBroker(keyring.NewStore(p.keys, cfg.Keys.KMS, cfg.Keys.AuditKey), keys.Config{Lease: cfg.Keys.Lease, Control: &ticket.PublicKey,
+		Ledger: logs[ledger.StreamKeys], Log: log.With(slog.String("role", "keys")), Alerted: p.Metrics.LedgerAlert}, time.Now)
+	cfg.Control.Ledger, cfg.Control.Alerted, cfg.Cell.Ledger = logs[ledger.StreamControl], p.Metrics.LedgerAlert, logs[ledger.StreamCell]
 	cfg.Control.TicketKey = ticket
 	cfg.Control.KnownType = func(t string) bool { return fhir.ResourceType(t) != nil }
 	if p.Control, err = control.New(ctx, cfg.Control, p.broker, log); err != nil {
 		return nil, fmt.Errorf("start the control role: %w", err)
 	}
-	if p.cell, err = cell.New(ctx, cfg.Cell, cell.Peers{Broker: p.broker, Control: p.Control, Denials: p.Control}, p.Metrics, log); err != nil {
+	if p.cell, err = cell.New(ctx, cfg.Cell, cell.Peers{Broker: p.broker, Control: p.Control, Denials: p.Control, Witness: p.Control}, p.Metrics, log); err != nil {
 		return nil, fmt.Errorf("start the cell role: %w", err)
 	}
 	p.Control.Connect(p.cell)
+	p.broker.Connect(p.Control)
 	if p.edge, err = edge.New(cfg.Edge, p.cell, p.Control, p.Metrics, log); err != nil {
 		return nil, fmt.Errorf("start the edge role: %w", err)
 	}
@@ -86,7 +127,7 @@ func (p *Platform) Run(ctx context.Context, public, management net.Listener, rea
 	roles, stopRoles := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRoles()
 	var running errgroup.Group
-	for _, run := range []func(context.Context) error{p.Control.Run, p.cell.Run, p.edge.Run} {
+	for _, run := range []func(context.Context) error{p.broker.Run, p.Control.Run, p.cell.Run, p.edge.Run} {
 		running.Go(func() error { return run(roles) })
 	}
 	servers := []*http.Server{p.server(p.edge, p.cfg.TLS), p.server(p.management(), nil)}
@@ -175,6 +216,12 @@ func (p *Platform) management() http.Handler {
 			return
 		}
 		_, _ = w.Write([]byte("ready\n"))
+		// A log that is stopped does not stop the platform: it is told of here, in an event, a metric and by verification.
+		for _, logs := range []map[string]string{p.broker.StoppedLogs(), p.Control.StoppedLogs(), p.cell.StoppedLogs()} {
+			for log, why := range logs {
+				_, _ = fmt.Fprintf(w, "log %s is stopped: %s\n", log, why)
+			}
+		}
 	})
 	m.Handle("GET /metrics", p.Metrics.Handler())
 	return m

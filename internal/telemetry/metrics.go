@@ -16,6 +16,7 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	audits   prometheus.Counter
+	stops    *prometheus.CounterVec
 }
 
 // NewMetrics makes an empty set with a registry of its own.
@@ -28,8 +29,10 @@ func NewMetrics() *Metrics {
 			Name: "cordon_request_seconds", Help: "Time to answer, by role and interaction.", NativeHistogramBucketFactor: 1.1}, []string{"role", "interaction"}),
 		audits: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "cordon_audit_events_total", Help: "Audit events made durable by this process."}),
+		stops: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cordon_ledger_alerts_total", Help: "Times that a log of events stopped or met a row that nobody wrote, by stream and kind."}, []string{"stream", "kind"}),
 	}
-	m.reg.MustRegister(m.requests, m.seconds, m.audits, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.reg.MustRegister(m.requests, m.seconds, m.audits, m.stops, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -41,6 +44,9 @@ func (m *Metrics) Request(role, interaction string, status int, took time.Durati
 
 // Audited counts durable events.
 func (m *Metrics) Audited(n int) { m.audits.Add(float64(n)) }
+
+// LedgerAlert counts a log that stopped.
+func (m *Metrics) LedgerAlert(stream, kind string) { m.stops.WithLabelValues(stream, kind).Inc() }
 
 // Handler serves the Prometheus text format.
 func (m *Metrics) Handler() http.Handler { return promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{}) }
