@@ -31,12 +31,13 @@ var mayImport = map[string]string{
 	"outcome": "",
 	// trust
 	"seal": "", "authz": "", "gather": "", "lease": "seal",
-	"audit":     "seal gather",
+	"ledger": "", "worm": "",
+	"audit":     "seal gather ledger",
 	"auditlog":  "audit ledger pg",
 	"routes":    "",
 	"rpc":       "audit",
 	"authn":     "authz routes",
-	"placement": "pg audit ledger authn routes gather",
+	"placement": "pg audit ledger ledger authn routes gather",
 	"keyring":   "pg audit auditlog seal",
 	"registry":  "pg audit auditlog",
 	// capabilities
