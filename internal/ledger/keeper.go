@@ -21,7 +21,7 @@ type Config struct {
 	Witness   Witness // the other role that cosigns; nil in tests alone: nothing is cosigned
 	Alert     Alert
 	Genuine   func(t tenant.ID) Opener // of streams whose rows carry MACs; nil = rows tell only who has the tenant's key
-	Interval  time.Duration            // how long events gather before they are sequenced; 0 = 500 ms
+	Interval  time.Duration            // how long events gather before they are sequenced; 0 = 1 second
 	Sweep     time.Duration            // how often all logs are looked at, whoever wrote to them; 0 = 1 minute
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -51,7 +51,7 @@ type turn struct {
 // NewKeeper makes a keeper; Run works.
 func NewKeeper(cfg Config) *Keeper {
 	if cfg.Interval == 0 {
-		cfg.Interval = 500 * time.Millisecond
+		cfg.Interval = time.Second
 	}
 	if cfg.Sweep == 0 {
 		cfg.Sweep = time.Minute

@@ -231,17 +231,15 @@ func TestProcessesDoNotFork(t *testing.T) {
 		k := w.keeper()
 		wait.Go(func() {
 			for range 40 {
+				w.add(3, time.Now())
 				if _, err := k.Sequence(t.Context(), w.t); err != nil && !fault.Is(err, fault.Conflict) && !fault.Is(err, fault.Unavailable) {
 					t.Errorf("sequence: %v", err)
 				}
 			}
 		})
 	}
-	for range 60 {
-		w.add(7, time.Now())
-	}
 	wait.Wait()
-	w.verified(t, "after all", 420)
+	w.verified(t, "after all", 480)
 	if len(w.alerts) > 0 {
 		t.Errorf("alerts: %v", w.alerts)
 	}
@@ -285,6 +283,37 @@ func TestStopsOverAnotherHistory(t *testing.T) {
 		w.rows, w.head = whole, longest
 		if _, err := k.Sequence(t.Context(), w.t); err != nil || len(k.Stopped()) != 0 {
 			t.Errorf("%s: with the rows back it does not go on: %v", what, err)
+		}
+	}
+}
+
+// TestCopyOfTheDatabaseIsAFork runs a second platform on an older copy of the database, over the same storage.
+func TestCopyOfTheDatabaseIsAFork(t *testing.T) {
+	t.Parallel()
+	for _, more := range []int{5, 10, 15} {
+		w := newWorld(t)
+		w.add(50, time.Now())
+		a := w.keeper()
+		if _, err := a.Sequence(t.Context(), w.t); err != nil {
+			t.Fatal(err)
+		}
+		other := &world{t: w.t, rows: slices.Clone(w.rows), head: w.head, objects: w.objects, seen: w.seen, sizes: w.sizes, left: -1, signing: w.signing, verifiers: w.verifiers}
+		b := other.keeper()
+		if _, err := b.Sequence(t.Context(), w.t); err != nil {
+			t.Fatal(err)
+		}
+		w.add(10, time.Now())
+		other.add(more, time.Now())
+		if _, err := a.Sequence(t.Context(), w.t); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := b.Sequence(t.Context(), w.t); err == nil {
+				t.Errorf("a second history of %d events goes on", 50+more)
+			}
+		}
+		if len(other.alerts) == 0 || len(b.Stopped()) != 1 {
+			t.Errorf("a second history of %d events: alerts %v", 50+more, other.alerts)
 		}
 	}
 }

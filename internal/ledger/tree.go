@@ -157,7 +157,21 @@ func (k *Keeper) grow(ctx context.Context, n Name, c Checkpoint) (*growth, error
 		}
 		g.tail = append(g.tail, b...)
 	}
-	return g, nil
+	// All that growing needs of the tree before is its right edge: read, and checked against the root, at once.
+	_, err := g.ReadHashes(edge(c.Size))
+	return g, err
+}
+
+// edge gives where the roots of the complete subtrees of a tree stand, largest first.
+func edge(size int64) (out []int64) {
+	start := int64(0)
+	for level := 62; level >= 0; level-- {
+		if size>>level&1 == 1 {
+			out = append(out, tlog.StoredHashIndex(level, start>>level))
+			start += 1 << level
+		}
+	}
+	return out
 }
 
 // add appends an entry.

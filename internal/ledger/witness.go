@@ -183,7 +183,7 @@ func (k *Keeper) witnessed(ctx context.Context, n Name, c Checkpoint, head Head)
 		}
 		if len(got.Note) == 0 {
 			if got.Size > c.Size {
-				return k.overtaken(ctx, n, got.Size, head)
+				return k.overtaken(ctx, n, c, got.Size, head)
 			}
 			from = got.Size
 			continue
@@ -197,12 +197,25 @@ func (k *Keeper) witnessed(ctx context.Context, n Name, c Checkpoint, head Head)
 	return head, fault.New(fault.Unavailable, "the witness moved on again and again")
 }
 
-// overtaken tells a process that was slower than another one from a log that was cut.
-func (k *Keeper) overtaken(ctx context.Context, n Name, size int64, head Head) (Head, error) {
-	if _, err := k.store.Get(ctx, n.checkpointKey(size)); fault.Is(err, fault.NotFound) {
+// overtaken tells a process that was slower than another one from a log that was cut, and from one that has two histories.
+func (k *Keeper) overtaken(ctx context.Context, n Name, c Checkpoint, size int64, head Head) (Head, error) {
+	b, err := k.store.Get(ctx, n.checkpointKey(size))
+	if fault.Is(err, fault.NotFound) {
 		return head, &Broken{Kind: KindRolledBack, Detail: "the witness has seen a longer log than storage holds", Object: n.checkpointKey(size)}
-	} else if err != nil {
+	}
+	if err != nil {
 		return head, err
+	}
+	longer, err := k.keys.open(n, b)
+	if err != nil {
+		return head, &Broken{Kind: KindSignature, Detail: fault.Of(err).Text, Object: n.checkpointKey(size)}
+	}
+	proof, err := tlog.ProveTree(longer.Size, c.Size, k.hashes(ctx, n, longer.Checkpoint, k.cache))
+	if err != nil {
+		return head, k.treeFault(ctx, n, err)
+	}
+	if tlog.CheckTree(proof, longer.Size, longer.Root, c.Size, c.Root) != nil {
+		return head, &Broken{Kind: KindFork, Detail: "the longer log that the witness has seen does not go on from this one", Object: n.checkpointKey(c.Size)}
 	}
 	return head, fault.Wrap(fault.Unavailable, errOvertaken, "the witness has seen a longer log")
 }

@@ -50,7 +50,7 @@ type Keys struct {
 type Ledger struct {
 	Store    worm.Store
 	Keys     map[string]string // signing keys by stream (ledger.NewKey)
-	Interval time.Duration     // how long events gather; 0 = half a second
+	Interval time.Duration     // how long events gather; 0 = a second
 }
 
 // roles gives each role what it keeps its logs with.
