@@ -15,7 +15,7 @@ type devCmd struct {
 	Dir      string `required:"" env:"CORDON_DIR" help:"Folder for data, keys and certificates; what is in it survives a restart."`
 	Listen   string `default:"127.0.0.1:8443" help:"Address of the FHIR API and the operators' API."`
 	PGBin    string `name:"pg-bin" type:"existingdir" help:"Folder with Postgres' programs; found by itself when it is in a usual place."`
-	Worm     string `help:"Write-once storage of the audit ledger: s3://BUCKET/PREFIX?region=…&endpoint=… with Object Lock; else DIR/worm."`
+	Worm     string `env:"CORDON_WORM" help:"Write-once storage of the audit ledger: s3://BUCKET/PREFIX?region=…&endpoint=… with Object Lock; else DIR/worm."`
 	Demo     bool   `help:"Make demo tenants with synthetic patients."`
 	Patients int    `default:"25" help:"Synthetic patients of each demo tenant."`
 	Verbose  bool   `short:"v" help:"Log each request."`

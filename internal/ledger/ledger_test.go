@@ -380,3 +380,23 @@ func TestForgedRowsRaiseAlerts(t *testing.T) {
 		t.Errorf("alerts %v, want %s", alerts, want)
 	}
 }
+
+// TestWitnessThatForgets is told of; it learns again.
+func TestWitnessThatForgets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add(10, time.Now())
+	k := w.keeper()
+	if _, err := k.Sequence(t.Context(), w.t); err != nil {
+		t.Fatal(err)
+	}
+	clear(w.seen)
+	clear(w.sizes)
+	w.add(10, time.Now())
+	if _, err := k.Sequence(t.Context(), w.t); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(w.alerts, []string{"witness"}) || w.sizes["cordon/"+w.t.String()+"/cell"] != 20 {
+		t.Errorf("alerts %v, sizes %v", w.alerts, w.sizes)
+	}
+}

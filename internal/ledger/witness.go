@@ -185,6 +185,9 @@ func (k *Keeper) witnessed(ctx context.Context, n Name, c Checkpoint, head Head)
 			if got.Size > c.Size {
 				return k.overtaken(ctx, n, c, got.Size, head)
 			}
+			if got.Size < from {
+				k.forgotten(ctx, n, from)
+			}
 			from = got.Size
 			continue
 		}
@@ -195,6 +198,14 @@ func (k *Keeper) witnessed(ctx context.Context, n Name, c Checkpoint, head Head)
 		return head, nil
 	}
 	return head, fault.New(fault.Unavailable, "the witness moved on again and again")
+}
+
+// forgotten raises an alert when a witness has forgotten what it signed: its memory was taken back. It learns again, from what it
+// remembers still; storage shows what it had signed.
+func (k *Keeper) forgotten(ctx context.Context, n Name, size int64) {
+	if _, err := k.store.Get(ctx, n.cosignedKey(size)); err == nil && k.cfg.Alert != nil {
+		k.cfg.Alert(n.Tenant, n.Stream, &Broken{Kind: KindWitness, Detail: "the witness has forgotten a head that it signed", Object: n.cosignedKey(size)})
+	}
 }
 
 // overtaken tells a process that was slower than another one from a log that was cut, and from one that has two histories.

@@ -5,9 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,10 +15,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/cordon-ehr/cordon/internal/cordontest"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/worm"
 )
@@ -92,58 +90,12 @@ func TestFolder(t *testing.T) {
 	}
 }
 
-const accessKey, secretKey = "test-access", "test-secret-key"
-
-// gateway starts a real S3 server, and gives its address and a client.
-func gateway(t *testing.T) (string, *s3.Client) {
-	t.Helper()
-	bin, err := filepath.Abs("../../tools/bin/versitygw")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(bin); err != nil { // make test builds it before
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "github.com/versity/versitygw/cmd/versitygw")
-		cmd.Dir = "../../tools/versitygw"
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("build versitygw: %v: %s", err, out)
-		}
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := l.Addr().String()
-	_ = l.Close()
-	root, versions, iam := t.TempDir(), t.TempDir(), t.TempDir()
-	cmd := exec.Command(bin, "--port", at, "--iam-dir", iam, "--quiet", "posix", "--versioning-dir", versions, root)
-	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+accessKey, "ROOT_SECRET_KEY="+secretKey)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	end := time.Now().Add(30 * time.Second)
-	for range time.Tick(5 * time.Millisecond) {
-		c, err := net.Dial("tcp", at)
-		if err == nil {
-			_ = c.Close()
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("the S3 server does not start: %v", err)
-		}
-	}
-	return "http://" + at, s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: aws.String("http://" + at), UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, "")})
-}
-
 // TestS3 runs against a real S3 server with Object Lock. It cannot be parallel: credentials come from the environment.
 func TestS3(t *testing.T) {
-	t.Setenv("AWS_ACCESS_KEY_ID", accessKey)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", secretKey)
-	at, c := gateway(t)
+	g := cordontest.StartS3(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", g.AccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", g.SecretKey)
+	at, c := g.Endpoint, g.Client
 	ctx := t.Context()
 	for name, lock := range map[string]bool{"locked": true, "open": false} {
 		if _, err := c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &name, ObjectLockEnabledForBucket: &lock}); err != nil {
