@@ -3,6 +3,7 @@ package cell
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,7 +25,7 @@ func (c *Cell) newKeeper(count func(stream, kind string)) *ledger.Keeper {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
 			if err := c.peers.Denials.Record(ctx, audit.LedgerAlert(t, c.source(), stream, b.Kind, b.Event)); err != nil {
-				c.log.ErrorContext(ctx, "a security alert could not be recorded", "error", err.Error())
+				c.log.ErrorContext(ctx, "a security alert could not be recorded", slog.String("error", err.Error()))
 			}
 		}})
 }

@@ -10,7 +10,6 @@ package ledger
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 
 	"github.com/google/uuid"
 	"golang.org/x/mod/sumdb/tlog"
@@ -90,5 +89,3 @@ type Name struct {
 
 // Origin is the name as checkpoints carry it.
 func (n Name) Origin() string { return "cordon/" + n.Tenant.String() + "/" + n.Stream }
-
-func short(h [32]byte) string { return hex.EncodeToString(h[:8]) }
