@@ -131,9 +131,12 @@ func (k *Keeper) events(ctx context.Context, n Name, size int64, open Opener, yi
 			}
 			o, err := open(r, legacy)
 			legacy = legacy && len(r.MAC) == 0
-			if err != nil {
+			switch {
+			case err != nil:
 				l.Unopened = fault.Of(err).Text
-			} else {
+			case !json.Valid(o.JSON): // a row in clear, older than MACs, that was edited
+				l.Unopened = "the event is not JSON"
+			default:
 				l.Salt, l.Event = o.Salt, o.JSON
 			}
 			if err := yield(Line{Event: l}); err != nil {
