@@ -25,20 +25,23 @@ const module = "github.com/cordon-ehr/cordon/internal/"
 var mayImport = map[string]string{
 	// ground
 	"fault": "", "tenant": "", "phi": "", "telemetry": "",
-	"pg": "", "pgserver": "", "synth": "",
+	"pg": "", "pgserver": "", "synth": "", "limit": "",
 	// FHIR as data: no I/O
 	"fhir": "", "fhir/search": "fhir",
 	"outcome": "",
 	// trust
 	"seal": "", "authz": "", "gather": "", "lease": "seal",
 	"ledger": "", "worm": "",
-	"audit":     "seal gather ledger",
-	"auditlog":  "audit ledger pg",
-	"routes":    "",
-	"rpc":       "audit",
+	"audit":    "seal gather ledger",
+	"auditlog": "audit ledger pg",
+	"tally":    "audit",
+	"routes":   "",
+	"rpc":      "audit",
+	"mesh":     "audit rpc outcome telemetry", "mesh/spiffe": "mesh",
+	"wire":      "ledger mesh rpc routes lease authn audit seal outcome",
 	"authn":     "authz routes",
-	"placement": "pg audit ledger ledger authn routes gather",
-	"keyring":   "pg audit auditlog seal",
+	"placement": "pg audit ledger authn routes gather limit",
+	"keyring":   "pg audit auditlog seal rpc",
 	"registry":  "pg audit auditlog",
 	// capabilities
 	"identity":  "registry audit authn authz",
@@ -47,15 +50,15 @@ var mayImport = map[string]string{
 	"plan":      "blind fhir fhir/search",
 	"record":    "blind plan placement audit authz lease seal fhir fhir/search",
 	// faces
-	"fhirhttp": "record outcome fhir fhir/search telemetry",
+	"fhirhttp": "record outcome fhir fhir/search telemetry limit",
 	// roles: they never import each other, and meet over the interfaces that each declares
-	"edge":    "routes authn audit rpc outcome telemetry",
-	"keys":    "keyring audit auditlog authn lease ledger",
-	"control": "registry provision identity audit auditlog authn lease ledger routes rpc outcome pg",
-	"cell":    "fhirhttp record placement audit authn lease ledger routes rpc outcome pg telemetry",
+	"edge":    "routes authn audit rpc outcome telemetry limit tally",
+	"keys":    "keyring audit auditlog ledger authn lease rpc telemetry",
+	"control": "registry provision identity audit auditlog ledger authn lease routes rpc outcome pg",
+	"cell":    "fhirhttp ledger record placement audit authn lease routes rpc outcome pg telemetry limit tally",
 	// the process
-	"platform":   "edge cell control keys keyring ledger worm pg fhir telemetry",
-	"dev":        "platform edge cell control keyring identity registry ledger worm placement pg pgserver",
+	"platform":   "ledger worm edge cell control keys mesh mesh/spiffe wire keyring pg fhir telemetry limit routes",
+	"dev":        "platform ledger worm mesh edge cell control keyring identity registry placement pg pgserver",
 	"cordontest": "dev pgserver telemetry",
 }
 
@@ -69,10 +72,12 @@ var never = []struct{ from, to, why string }{
 	{"keys", "fhir", "the broker knows no FHIR"},
 	{"keys", "record", "the broker sees no chart"},
 	{"keys", "placement", "the broker sees no chart"},
+	{"keys", "registry", "the broker learns of tenants by what it is asked"},
 	{"control", "record", "control reads no chart"},
 	{"control", "fhirhttp", "control serves no chart"},
 	{"control", "placement", "control opens no chart"},
 	{"control", "keyring", "control unwraps nothing"},
+	{"control", "keys", "control asks the broker, and is not it"},
 	{"cell", "registry", "a cell learns of tenants by its routes only"},
 	{"cell", "provision", "a cell does not provision itself"},
 	{"cell", "keyring", "a cell gets keys by lease only"},
@@ -82,6 +87,13 @@ var never = []struct{ from, to, why string }{
 	{"fhir", "pg", "FHIR as data does no I/O"},
 	{"fhir/search", "pg", "the search compiler knows no SQL"},
 	{"plan", "pg", "a plan is text: only placement sends it"},
+	{"mesh", "pg", "what carries calls runs no SQL"},
+	{"mesh", "fhir", "what carries calls knows no FHIR"},
+	{"mesh", "lease", "what carries calls knows no keys of tenants"},
+	{"edge", "wire", "a role is handed its stubs: it knows the interfaces only"},
+	{"cell", "wire", "a role is handed its stubs: it knows the interfaces only"},
+	{"keys", "wire", "a role is handed its stubs: it knows the interfaces only"},
+	{"control", "wire", "a role is handed its stubs: it knows the interfaces only"},
 }
 
 type listed struct {

@@ -164,7 +164,7 @@ func TestTamperingIsNamed(t *testing.T) {
 		{"delete", "", `DELETE FROM audit WHERE %[1]s AND id = $1 AND $2 <> id`, 1, []string{"deleted"}},
 		{"insert old", "", `INSERT INTO audit (id, xid, %[2]s) SELECT '00000000-0000-7000-8000-0000000000bb', xid, %[2]s FROM audit WHERE %[1]s AND id = $1 AND $2 <> id`, 3, []string{"inserted"}},
 		{"insert fresh", "", `INSERT INTO audit (id, %[2]s) SELECT '00000000-0000-7000-8000-0000000000bb', %[2]s FROM audit WHERE %[1]s AND id = $1 AND $2 <> id`, 3, []string{"forged"}},
-		{"repeat", "", `INSERT INTO audit (id, %[2]s) SELECT id, %[2]s FROM audit WHERE %[1]s AND id = $1 AND $2 <> id`, 1, []string{"duplicated"}},
+		{"repeat", "cordon_cell1", `INSERT INTO audit (id, %[2]s) SELECT id, %[2]s FROM audit WHERE %[1]s AND id = $1 AND $2 <> id`, 1, []string{"duplicated"}},
 		{"swap", "", `UPDATE audit SET xid = (SELECT xid FROM audit b WHERE %[1]s AND b.id = CASE WHEN audit.id = $1 THEN $2 ELSE $1 END) WHERE %[1]s AND id IN ($1, $2)`, 0, []string{"reordered"}},
 	}
 	for _, a := range attacks {

@@ -42,10 +42,11 @@ func (l *Log) mac(t tenant.ID, e ledger.Entry) []byte {
 	return h.Sum(nil)
 }
 
-// Insert adds an event to the transaction of the work that it describes.
+// Insert adds an event to the transaction of the work that it describes. An event that is there already, because the answer to its
+// first recording was lost on the way, is there once.
 func (l *Log) Insert(ctx context.Context, tx pgx.Tx, e audit.Event) error {
 	r := audit.Clear(e)
-	_, err := tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body, mac) VALUES ($1, $2, $3, $4, $5)`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body, l.mac(e.Tenant, r.Entry()))
+	_, err := tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body, mac) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant, id) DO NOTHING`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body, l.mac(e.Tenant, r.Entry()))
 	if err == nil {
 		l.mark(e.Tenant) // before the commit: the log is looked at later, and again when the row is not there yet
 	}

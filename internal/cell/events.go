@@ -30,16 +30,31 @@ func (c *Cell) auditScope(ctx context.Context, t tenant.ID, ticket string, by au
 	if !ok {
 		return placement.Scope{}, nil, fault.New(fault.NotFound, "no such tenant")
 	}
-	g, err := c.peers.Broker.Lease(ctx, lease.Request{Tenant: t, Purpose: lease.Audit, Proof: ticket})
-	if err != nil {
+	if err := route.Usable(); err != nil {
 		return placement.Scope{}, nil, err
 	}
-	ring, err := lease.Prepare(g)
+	ring, err := c.auditRing(ctx, t, ticket, by)
 	if err != nil {
 		return placement.Scope{}, nil, err
 	}
 	scope, err := placement.MintAudit(authn.Principal{Tenant: t, Kind: authn.Operator, Subject: by.Agent.ID}, route)
 	return scope, ring, err
+}
+
+// unsealer opens events; when keys were rotated while the log was read, it takes a lease of the newer ones.
+func (c *Cell) unsealer(ctx context.Context, t tenant.ID, ring *lease.Ring, ticket string, by audit.By) func(audit.Row) (salt, json []byte, err error) {
+	return func(r audit.Row) (salt, json []byte, err error) {
+		salt, json, err = r.Unseal(t, ring.AuditKey)
+		if errors.Is(err, lease.ErrNewer) {
+			newer, lerr := c.auditRing(ctx, t, ticket, by)
+			if lerr != nil {
+				return nil, nil, lerr
+			}
+			ring = newer
+			salt, json, err = r.Unseal(t, ring.AuditKey)
+		}
+		return salt, json, err
+	}
 }
 
 func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.By, yield func(rpc.Event) bool) error {
@@ -54,9 +69,9 @@ func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.
 	if err != nil {
 		return err
 	}
-	log := ledger.Name{Tenant: t, Stream: ledger.StreamCell}
+	log, open := ledger.Name{Tenant: t, Stream: ledger.StreamCell}, c.unsealer(ctx, t, ring, ticket, by)
 	err = c.charts.Events(ctx, scope, func(e placement.Event) error {
-		b, err := e.Open(t, ring.AuditKey)
+		_, b, err := open(e.Row)
 		if err == nil && !yield(rpc.Event{ID: e.ID, JSON: ledger.Placed(b, log, e.Seq, head.Size, e.Entry())}) {
 			err = errEnough
 		}
@@ -66,6 +81,15 @@ func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.
 		return nil
 	}
 	return err
+}
+
+// auditRing takes a lease of the audit keys alone.
+func (c *Cell) auditRing(ctx context.Context, t tenant.ID, ticket string, by audit.By) (*lease.Ring, error) {
+	g, err := c.peers.Broker.Lease(ctx, lease.Request{Tenant: t, Purpose: lease.Audit, Proof: ticket, Request: by.Request})
+	if err != nil {
+		return nil, err
+	}
+	return lease.Prepare(g)
 }
 
 // recordReading makes the use of the log an event of the log, before the first event leaves.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/fault"
-	"github.com/cordon-ehr/cordon/internal/lease"
 	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/placement"
 	"github.com/cordon-ehr/cordon/internal/tenant"
@@ -95,15 +94,14 @@ func (c *Cell) opener(ctx context.Context, t tenant.ID, ticket, use string, by a
 	if err := c.recordReading(ctx, scope, ring, use, by); err != nil {
 		return nil, err
 	}
-	return func(r ledger.Row, _ bool) (ledger.Opened, error) { return open(t, ring, r) }, nil
-}
-
-func open(t tenant.ID, ring *lease.Ring, r ledger.Row) (ledger.Opened, error) {
-	if r.Key == 0 {
-		return ledger.Opened{}, fault.New(fault.Internal, "an event of a chart that is not sealed")
-	}
-	salt, json, err := placement.Stored(r).Unseal(t, ring.AuditKey)
-	return ledger.Opened{Salt: salt, JSON: json}, err
+	unseal := c.unsealer(ctx, t, ring, ticket, by)
+	return func(r ledger.Row, _ bool) (ledger.Opened, error) {
+		if r.Key == 0 {
+			return ledger.Opened{}, fault.New(fault.Internal, "an event of a chart that is not sealed")
+		}
+		salt, json, err := unseal(placement.Stored(r))
+		return ledger.Opened{Salt: salt, JSON: json}, err
+	}, nil
 }
 
 // VerifyLog recomputes the tenant's log, against control's ticket.

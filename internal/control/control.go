@@ -31,7 +31,7 @@ type Config struct {
 	Ledger    ledger.Role
 	Alerted   func(stream, kind string) // counts alerts of the ledger
 	KnownType func(string) bool
-	Step      func(step string) // called after each recorded step of a plan; nil outside of tests
+	Step      func(step string) // called after each recorded step of a plan or key operation; nil outside of tests
 }
 
 // Broker is the keys role as control sees it.
@@ -39,12 +39,8 @@ type Broker interface {
 	provision.Broker
 	identity.Signer
 	Events(ctx context.Context, t tenant.ID, each func([]byte) error) error
-	ledger.Logs
-	ledger.Witness // of control's own logs
-	// Witnessed gives the newest note of a log of control that the broker has cosigned; none before the first.
-	Witnessed(ctx context.Context, origin string) ([]byte, error)
-	VerifyLog(ctx context.Context, t tenant.ID, by audit.By) (*ledger.Report, error)
-	ExportLog(ctx context.Context, t tenant.ID, by audit.By) ledger.Lines
+	keyBroker
+	logBroker
 }
 
 // Cell is the cell role as control sees it.
@@ -52,10 +48,7 @@ type Cell interface {
 	provision.Cell
 	// Events streams a tenant's chart events, against a ticket for that tenant.
 	Events(ctx context.Context, t tenant.ID, ticket string, by audit.By) rpc.Events
-	ledger.Logs
-	// VerifyLog and ExportLog open the tenant's events against a ticket, too.
-	VerifyLog(ctx context.Context, t tenant.ID, ticket string, by audit.By) (*ledger.Report, error)
-	ExportLog(ctx context.Context, t tenant.ID, ticket string, by audit.By) ledger.Lines
+	logCell
 }
 
 // Control serves tenants' pages and the operators' API. It is safe for concurrent use.
@@ -107,7 +100,7 @@ func (c *Control) Run(ctx context.Context) error {
 		defer close(kept)
 		_ = c.keeper.Run(ctx) // ends with ctx, and never otherwise
 	}()
-	c.hub.run(ctx)
+	c.hub.run(ctx, c.resumeKeys)
 	<-kept
 	c.pool.Close()
 	return nil
@@ -142,8 +135,8 @@ func (c *Control) change(ctx context.Context, slug tenant.Slug, to tenant.State,
 		return e, fault.New(fault.Conflict, "the tenant is not provisioned yet; create it again to resume")
 	}
 	if e.State != to {
-		ev := audit.New(audit.Event{Tenant: e.ID, Type: "tenant", Subtype: string(to), Action: audit.Update, Outcome: audit.Success,
-			Agent: by.Agent, Source: audit.Source{Role: "control"}, Request: by.Request, Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
+		ev := by.Event("control", e.ID, "tenant", string(to), audit.Update)
+		ev.Before, ev.After = string(e.State), string(to)
 		if err := c.registry.Advance(ctx, e.ID, e.State, to, ev); err != nil {
 			return e, err
 		}

@@ -10,6 +10,23 @@ import (
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
+// logBroker is the keys role as a keeper of logs, and as the witness of control's.
+type logBroker interface {
+	ledger.Logs
+	ledger.Witness
+	// Witnessed gives the newest note of a log of control that the broker has cosigned; none before the first.
+	Witnessed(ctx context.Context, origin string) ([]byte, error)
+	VerifyLog(ctx context.Context, t tenant.ID, by audit.By) (*ledger.Report, error)
+	ExportLog(ctx context.Context, t tenant.ID, by audit.By) ledger.Lines
+}
+
+// logCell is a cell as a keeper of logs. VerifyLog and ExportLog open the tenant's events against a ticket.
+type logCell interface {
+	ledger.Logs
+	VerifyLog(ctx context.Context, t tenant.ID, ticket string, by audit.By) (*ledger.Report, error)
+	ExportLog(ctx context.Context, t tenant.ID, ticket string, by audit.By) ledger.Lines
+}
+
 // keep makes control's logs, and its memory of those of the cells and the broker.
 func (c *Control) keep() {
 	l := c.cfg.Ledger

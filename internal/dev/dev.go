@@ -17,7 +17,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/control"
 	"github.com/cordon-ehr/cordon/internal/edge"
 	"github.com/cordon-ehr/cordon/internal/keyring"
-	"github.com/cordon-ehr/cordon/internal/ledger"
+	"github.com/cordon-ehr/cordon/internal/mesh"
 	"github.com/cordon-ehr/cordon/internal/pgserver"
 	"github.com/cordon-ehr/cordon/internal/platform"
 	"github.com/cordon-ehr/cordon/internal/worm"
@@ -31,10 +31,17 @@ type Options struct {
 	Passphrase string            // of the root key; "" = DIR/kms.json holds the key itself
 	Settings   map[string]string // further settings of Postgres
 	Log        *slog.Logger
-	Worm       string           // address of write-once storage (worm.Open); "" = DIR/worm
-	Ready      func(Info) error // called when DIR/dev.json is there
-	Step       func(string)     // see control.Config
+	Worm       string               // address of write-once storage (worm.Open); "" = DIR/worm
+	Ready      func(Info) error     // called when DIR/dev.json is there
+	Step       func(string)         // see control.Config
+	Apart      bool                 // each role is a process of its own
+	Binary     string               // cordon, for the processes of Apart; "" = this program
+	CertLife   time.Duration        // of service certificates; 0 = 1 hour
+	Keys       func(*platform.Keys) // changes the broker's part, for tests; nil = as it is
 }
+
+// cellName is the one cell of a development platform.
+const cellName = "cell1"
 
 // Run starts everything and serves until ctx ends; then it stops everything, Postgres last. Errors are for a person to read.
 func Run(ctx context.Context, o Options) (err error) {
@@ -97,25 +104,11 @@ func serve(ctx context.Context, dir string, o Options, sv *supervisor, public, m
 	if err != nil {
 		return err
 	}
-	address := o.Worm
-	if address == "" {
-		address = (&url.URL{Scheme: "file", Path: filepath.Join(dir, "worm")}).String()
+	if o.Worm == "" {
+		o.Worm = (&url.URL{Scheme: "file", Path: filepath.Join(dir, "worm")}).String()
 	}
-	if cfg.Ledger.Store, err = worm.Open(ctx, address); err != nil {
+	if cfg.Ledger.Store, err = worm.Open(ctx, o.Worm); err != nil {
 		return fmt.Errorf("open write-once storage: %w", err)
-	}
-	ticket, err := st.ticketKey()
-	if err != nil {
-		return err
-	}
-	p, err := platform.New(ctx, cfg, ticket, o.Log)
-	if err != nil {
-		return err
-	}
-	for name, token := range st.Operators {
-		if err := p.Control.SetOperator(ctx, name, token); err != nil {
-			return err
-		}
 	}
 	user, password := db.Superuser()
 	info := Info{URL: cfg.Edge.PublicURL, Management: "http://" + management.Addr().String(), CA: filepath.Join(dir, "ca.pem"), Operators: st.Operators,
@@ -129,17 +122,15 @@ func serve(ctx context.Context, dir string, o Options, sv *supervisor, public, m
 			cancel(err)
 		}
 	}()
-	path := filepath.Join(dir, "dev.json")
-	err = p.Run(ctx, public, management, func() error {
-		if err := writeJSON(path, info); err != nil {
-			return err
-		}
-		if o.Ready != nil {
-			return o.Ready(info)
-		}
-		return nil
-	})
-	if rerr := os.Remove(path); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
+	if err := os.RemoveAll(filepath.Join(dir, "apart")); err != nil { // of a run that was killed
+		return err
+	}
+	if o.Apart {
+		err = runApart(ctx, dir, o, cfg, st, public, management, info)
+	} else {
+		err = runTogether(ctx, dir, o, cfg, st, public, management, info)
+	}
+	if rerr := os.Remove(filepath.Join(dir, "dev.json")); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
 		err = errors.Join(err, rerr)
 	}
 	cause := context.Cause(ctx)
@@ -149,6 +140,28 @@ func serve(ctx context.Context, dir string, o Options, sv *supervisor, public, m
 		err = cause
 	}
 	return err
+}
+
+// runTogether serves with all roles in this process.
+func runTogether(ctx context.Context, dir string, o Options, cfg platform.Config, st *state, public, management net.Listener, info Info) error {
+	p, err := platform.New(ctx, cfg, o.Log)
+	if err != nil {
+		return err
+	}
+	for name, token := range st.Operators {
+		if err := p.Control.SetOperator(ctx, name, token); err != nil {
+			return err
+		}
+	}
+	return p.Run(ctx, public, management, func() error {
+		if err := writeJSON(filepath.Join(dir, "dev.json"), info); err != nil {
+			return err
+		}
+		if o.Ready != nil {
+			return o.Ready(info)
+		}
+		return nil
+	})
 }
 
 // configure gives each role its own part.
@@ -173,16 +186,26 @@ func configure(dir string, o Options, st *state, db *pgserver.Server, address st
 	if err != nil {
 		return platform.Config{}, err
 	}
+	ticket, err := st.ticketKey()
+	if err != nil {
+		return platform.Config{}, err
+	}
 	dsn := func(i int) string {
 		d := databases()[i]
 		return db.DSN(d.role, st.Passwords[d.role], d.name)
 	}
 	at := "https://" + net.JoinHostPort(name, port)
+	broker := platform.Keys{Database: dsn(2), KMS: kms, AuditKey: st.AuditKeys[mesh.Keys], Ticket: &ticket.PublicKey}
+	if o.Keys != nil {
+		o.Keys(&broker)
+	}
 	return platform.Config{
+		Roles:   platform.AllRoles(),
+		Mesh:    platform.Mesh{Domain: trustDomain},
 		Edge:    edge.Config{PublicURL: at, Hosts: []string{"localhost", "127.0.0.1", "::1"}, Domain: "localhost"},
-		Cell:    cell.Config{Name: "cell1", Database: dsn(0)},
-		Control: control.Config{Database: dsn(1), PublicURL: at, Cell: "cell1", Step: o.Step, AuditKey: st.AuditKeys[ledger.StreamControl]},
-		Keys:    platform.Keys{Database: dsn(2), KMS: kms, AuditKey: st.AuditKeys[ledger.StreamKeys]},
+		Cell:    cell.Config{Name: cellName, Database: dsn(0)},
+		Control: control.Config{Database: dsn(1), PublicURL: at, Cell: cellName, Step: o.Step, TicketKey: ticket, AuditKey: st.AuditKeys[mesh.Control]},
+		Keys:    broker,
 		Ledger:  platform.Ledger{Keys: st.LogKeys},
 		TLS:     tlsConfig,
 	}, nil

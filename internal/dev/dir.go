@@ -40,6 +40,8 @@ type Info struct {
 	Operators  map[string]string `json:"operators"`
 	Postgres   Postgres          `json:"postgres"`
 	PID        int               `json:"pid"`
+	// Processes are the roles' own, when each has one.
+	Processes map[string]Process `json:"processes,omitempty"`
 }
 
 // Postgres are DSNs on the chart database.
@@ -82,6 +84,18 @@ func load(dir string) (*state, error) {
 		}
 	}
 	return s, err
+}
+
+// publicLogKeys gives the public halves of the keys of logs.
+func (s *state) publicLogKeys() (out []string, err error) {
+	for _, role := range []string{ledger.StreamCell, ledger.StreamControl, ledger.StreamKeys} {
+		k, err := ledger.ParseKey(s.LogKeys[role])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, k.Public)
+	}
+	return out, nil
 }
 
 // ledger makes the keys of events and their logs.

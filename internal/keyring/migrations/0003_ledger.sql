@@ -2,7 +2,7 @@
 -- Rows of events in the order of their log, authentic by a MAC, and what this role remembers of others' logs (docs/adr/0009).
 ALTER TABLE audit ADD COLUMN mac bytea;               -- under the broker's audit key; null in rows older than this
 ALTER TABLE audit DROP CONSTRAINT audit_pkey;
-ALTER TABLE audit ADD CONSTRAINT audit_pkey PRIMARY KEY (tenant, xid, id);
+ALTER TABLE audit ADD CONSTRAINT audit_pkey PRIMARY KEY (tenant, xid, id), ADD CONSTRAINT audit_once UNIQUE (tenant, id);
 
 CREATE TABLE ledger_head (                            -- how far a log is sequenced: a bookmark, checked against storage
   size     int8  NOT NULL,
@@ -25,6 +25,7 @@ GRANT SELECT, INSERT, UPDATE ON ledger_head, witness TO cordon_keys;
 
 -- +goose Down
 DROP TABLE witness, ledger_head;
+ALTER TABLE audit DROP CONSTRAINT audit_once;
 ALTER TABLE audit DROP CONSTRAINT audit_pkey;
 ALTER TABLE audit ADD CONSTRAINT audit_pkey PRIMARY KEY (tenant, id);
 ALTER TABLE audit DROP COLUMN mac;
