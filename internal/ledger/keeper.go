@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
@@ -138,6 +139,9 @@ func (k *Keeper) drain(ctx context.Context) {
 // Sequence brings one log up to what is committed and cannot be overtaken any more. again tells that there are rows which could
 // be. A *Broken error says that the log stopped: nothing was signed.
 func (k *Keeper) Sequence(ctx context.Context, t tenant.ID) (again bool, err error) {
+	if k.store == nil {
+		return false, fault.New(fault.Unavailable, "this role has no write-once storage")
+	}
 	k.mu.Lock()
 	u := k.busy[t]
 	if u == nil {

@@ -3,22 +3,21 @@ package ledger
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
-	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
 // Ask is a log's request for a cosignature.
 type Ask struct {
-	Tenant tenant.ID   `json:"tenant"`
-	Stream string      `json:"stream"`
-	Note   []byte      `json:"note"`  // the checkpoint, signed by its log
-	From   int64       `json:"from"`  // size that the log believes the witness has seen
-	Proof  []tlog.Hash `json:"proof"` // that the tree of From is a beginning of this one; empty when From is 0
+	Log   string      `json:"log"`   // its origin
+	Note  []byte      `json:"note"`  // the checkpoint, signed by its log
+	From  int64       `json:"from"`  // size that the log believes the witness has seen
+	Proof []tlog.Hash `json:"proof"` // that the tree of From is a beginning of this one; empty when From is 0
 }
 
 // Cosigned is the witness's answer: its head now, and the note with both signatures when it took the new head. When it has seen
@@ -54,15 +53,13 @@ type Watcher struct {
 
 // Cosign implements Witness.
 func (w *Watcher) Cosign(ctx context.Context, a Ask) (Cosigned, error) {
-	n := Name{a.Tenant, a.Stream}
-	watched := false
-	for _, s := range w.Streams {
-		watched = watched || s == a.Stream
+	n, keys, err := named(a.Log, w.Verifiers)
+	if err != nil {
+		return Cosigned{}, err
 	}
-	if !watched {
-		return Cosigned{}, fault.New(fault.Forbidden, "this witness does not watch logs of %s", a.Stream)
+	if !slices.Contains(w.Streams, n.Stream) {
+		return Cosigned{}, fault.New(fault.Forbidden, "this witness does not watch logs of %s", n.Stream)
 	}
-	keys := w.Verifiers.Of(a.Stream)
 	next, err := keys.open(n, a.Note)
 	if err != nil {
 		return Cosigned{}, err
@@ -168,7 +165,7 @@ func (k *Keeper) witnessed(ctx context.Context, n Name, c Checkpoint, head Head)
 		from = 0 // the bookmark is not believed: the witness says what it has seen
 	}
 	for range 4 {
-		a := Ask{Tenant: n.Tenant, Stream: n.Stream, Note: signed, From: from}
+		a := Ask{Log: n.Origin(), Note: signed, From: from}
 		if from > 0 && from < c.Size {
 			if a.Proof, err = tlog.ProveTree(c.Size, from, k.hashes(ctx, n, c, k.cache)); err != nil {
 				return head, k.treeFault(ctx, n, err)

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -73,7 +74,7 @@ func ServeControl(s *mesh.Server, c ControlRole) {
 		return none{}, c.Record(ctx, e)
 	})
 	mesh.Handle(s, "control.Cosign", func(ctx context.Context, peer mesh.Identity, in ledger.Ask) (ledger.Cosigned, error) {
-		if in.Stream != peer.Role {
+		if !strings.HasSuffix(in.Log, "/"+peer.Role) {
 			return ledger.Cosigned{}, fault.New(fault.Forbidden, "a role asks for its own logs only")
 		}
 		return c.Cosign(ctx, in)

@@ -26,25 +26,41 @@ type keysLogs interface {
 }
 
 type (
+	// logOwner is a tenant, or the platform itself, which a tenant.ID on the wire is never.
+	logOwner tenant.ID
 	progress struct {
-		Tenant tenant.ID `json:"tenant"`
-		From   int64     `json:"from"`
+		Tenant logOwner `json:"tenant"`
+		From   int64    `json:"from"`
 	}
 	prove struct {
-		Tenant tenant.ID `json:"tenant"`
+		Tenant logOwner  `json:"tenant"`
 		Event  uuid.UUID `json:"event"`
+	}
+	logUse struct {
+		Tenant logOwner `json:"tenant"`
+		By     audit.By `json:"by"`
 	}
 	witnessed struct {
 		Origin string `json:"origin"`
 	}
 )
 
+// MarshalText implements encoding.TextMarshaler.
+func (o logOwner) MarshalText() ([]byte, error) { return []byte(tenant.ID(o).String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (o *logOwner) UnmarshalText(b []byte) error {
+	id, err := uuid.ParseBytes(b)
+	*o = logOwner(tenant.IDFromBytes(id))
+	return err
+}
+
 func serveLogs(s *mesh.Server, role string, l ledger.Logs) {
 	mesh.Handle(s, role+".LogProgress", func(ctx context.Context, _ mesh.Identity, in progress) (ledger.Progress, error) {
-		return l.LogProgress(ctx, in.Tenant, in.From)
+		return l.LogProgress(ctx, tenant.ID(in.Tenant), in.From)
 	})
 	mesh.Handle(s, role+".ProveEvent", func(ctx context.Context, _ mesh.Identity, in prove) (ledger.Inclusion, error) {
-		return l.ProveEvent(ctx, in.Tenant, in.Event)
+		return l.ProveEvent(ctx, tenant.ID(in.Tenant), in.Event)
 	})
 }
 
@@ -66,11 +82,11 @@ func serveKeysLogs(s *mesh.Server, k keysLogs) {
 	mesh.Handle(s, "keys.Witnessed", func(ctx context.Context, _ mesh.Identity, in witnessed) ([]byte, error) {
 		return k.Witnessed(ctx, in.Origin)
 	})
-	mesh.Handle(s, "keys.VerifyLog", func(ctx context.Context, _ mesh.Identity, in mint) (*ledger.Report, error) {
-		return k.VerifyLog(ctx, in.Tenant, in.By)
+	mesh.Handle(s, "keys.VerifyLog", func(ctx context.Context, _ mesh.Identity, in logUse) (*ledger.Report, error) {
+		return k.VerifyLog(ctx, tenant.ID(in.Tenant), in.By)
 	})
-	mesh.HandleStream(s, "keys.ExportLog", func(ctx context.Context, _ mesh.Identity, in mint) ledger.Lines {
-		return k.ExportLog(ctx, in.Tenant, in.By)
+	mesh.HandleStream(s, "keys.ExportLog", func(ctx context.Context, _ mesh.Identity, in logUse) ledger.Lines {
+		return k.ExportLog(ctx, tenant.ID(in.Tenant), in.By)
 	})
 }
 
@@ -91,12 +107,12 @@ func (c *Cell) ExportLog(ctx context.Context, t tenant.ID, ticket string, by aud
 
 // LogProgress implements ledger.Logs.
 func (c *Cell) LogProgress(ctx context.Context, t tenant.ID, from int64) (ledger.Progress, error) {
-	return mesh.Call[progress, ledger.Progress](ctx, c.link, "cell.LogProgress", progress{t, from})
+	return mesh.Call[progress, ledger.Progress](ctx, c.link, "cell.LogProgress", progress{logOwner(t), from})
 }
 
 // ProveEvent implements ledger.Logs.
 func (c *Cell) ProveEvent(ctx context.Context, t tenant.ID, event uuid.UUID) (ledger.Inclusion, error) {
-	return mesh.Call[prove, ledger.Inclusion](ctx, c.link, "cell.ProveEvent", prove{t, event})
+	return mesh.Call[prove, ledger.Inclusion](ctx, c.link, "cell.ProveEvent", prove{logOwner(t), event})
 }
 
 // Cosign implements ledger.Witness.
@@ -111,20 +127,20 @@ func (k *Keys) Witnessed(ctx context.Context, origin string) ([]byte, error) {
 
 // VerifyLog implements control.Broker.
 func (k *Keys) VerifyLog(ctx context.Context, t tenant.ID, by audit.By) (*ledger.Report, error) {
-	return mesh.Call[mint, *ledger.Report](ctx, k.link, "keys.VerifyLog", mint{t, by})
+	return mesh.Call[logUse, *ledger.Report](ctx, k.link, "keys.VerifyLog", logUse{logOwner(t), by})
 }
 
 // ExportLog implements control.Broker.
 func (k *Keys) ExportLog(ctx context.Context, t tenant.ID, by audit.By) ledger.Lines {
-	return mesh.Stream[mint, ledger.Line](ctx, k.link, "keys.ExportLog", mint{t, by})
+	return mesh.Stream[logUse, ledger.Line](ctx, k.link, "keys.ExportLog", logUse{logOwner(t), by})
 }
 
 // LogProgress implements ledger.Logs.
 func (k *Keys) LogProgress(ctx context.Context, t tenant.ID, from int64) (ledger.Progress, error) {
-	return mesh.Call[progress, ledger.Progress](ctx, k.link, "keys.LogProgress", progress{t, from})
+	return mesh.Call[progress, ledger.Progress](ctx, k.link, "keys.LogProgress", progress{logOwner(t), from})
 }
 
 // ProveEvent implements ledger.Logs.
 func (k *Keys) ProveEvent(ctx context.Context, t tenant.ID, event uuid.UUID) (ledger.Inclusion, error) {
-	return mesh.Call[prove, ledger.Inclusion](ctx, k.link, "keys.ProveEvent", prove{t, event})
+	return mesh.Call[prove, ledger.Inclusion](ctx, k.link, "keys.ProveEvent", prove{logOwner(t), event})
 }
