@@ -15,7 +15,7 @@ build: ## Build bin/cordon
 demo: deps build ## Start a local platform with demo tenants and synthetic patients; Ctrl-C stops it
 	bin/cordon dev --dir $(DEMO_DIR) --listen $(DEMO_LISTEN) --demo
 
-test: deps ## Run every test, those from outside on one process and on four
+test: deps tools/bin/versitygw ## Run every test, those from outside on one process and on four
 	go vet ./...
 	go test -race ./internal/...
 	go test . ./cmd/... ./test/...
@@ -47,6 +47,9 @@ deps:
 
 tools/bin/golangci-lint: tools/go.mod
 	cd tools && go build -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+tools/bin/versitygw: tools/versitygw/go.mod
+	cd tools/versitygw && go build -o ../bin/versitygw github.com/versity/versitygw/cmd/versitygw
 
 clean: ## Remove what was built; demo data stays in DEMO_DIR
 	rm -rf bin tools/bin .cache

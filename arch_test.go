@@ -31,15 +31,16 @@ var mayImport = map[string]string{
 	"outcome": "",
 	// trust
 	"seal": "", "authz": "", "gather": "", "lease": "seal",
-	"audit":    "seal gather",
-	"auditlog": "audit pg",
+	"ledger": "", "worm": "",
+	"audit":    "seal gather ledger",
+	"auditlog": "audit ledger pg",
 	"tally":    "audit",
 	"routes":   "",
 	"rpc":      "audit",
 	"mesh":     "audit rpc outcome telemetry", "mesh/spiffe": "mesh",
-	"wire":      "mesh rpc routes lease authn audit seal outcome",
+	"wire":      "ledger mesh rpc routes lease authn audit seal outcome",
 	"authn":     "authz routes",
-	"placement": "pg audit authn routes gather limit",
+	"placement": "pg audit ledger authn routes gather limit",
 	"keyring":   "pg audit auditlog seal rpc",
 	"registry":  "pg audit auditlog",
 	// capabilities
@@ -54,12 +55,12 @@ var mayImport = map[string]string{
 	"fhirhttp": "record outcome fhir fhir/search telemetry limit",
 	// roles: they never import each other, and meet over the interfaces that each declares
 	"edge":    "routes authn audit rpc outcome telemetry limit tally",
-	"keys":    "keyring audit authn lease rpc telemetry",
-	"control": "registry provision identity audit authn authz lease ocsf routes rpc outcome pg",
-	"cell":    "fhirhttp record blind placement audit authn lease routes rpc outcome pg telemetry limit tally",
+	"keys":    "keyring audit auditlog ledger authn lease rpc telemetry",
+	"control": "registry provision identity audit auditlog ledger authn authz lease ocsf routes rpc outcome pg",
+	"cell":    "fhirhttp ledger record blind placement audit authn lease routes rpc outcome pg telemetry limit tally",
 	// the process
-	"platform":   "edge cell control keys mesh mesh/spiffe wire keyring pg fhir telemetry limit routes",
-	"dev":        "platform mesh edge cell control keyring identity registry placement pg pgserver",
+	"platform":   "ledger worm edge cell control keys mesh mesh/spiffe wire keyring pg fhir telemetry limit routes",
+	"dev":        "platform ledger worm mesh edge cell control keyring identity registry placement pg pgserver",
 	"cordontest": "dev pgserver telemetry",
 }
 
@@ -82,6 +83,9 @@ var never = []struct{ from, to, why string }{
 	{"cell", "registry", "a cell learns of tenants by its routes only"},
 	{"cell", "provision", "a cell does not provision itself"},
 	{"cell", "keyring", "a cell gets keys by lease only"},
+	{"ledger", "pg", "a log is proven without a database"},
+	{"ledger", "worm", "a log does not know where it is stored"},
+	{"ledger", "seal", "a log is proven without a tenant's key"},
 	{"fhir", "pg", "FHIR as data does no I/O"},
 	{"fhir/search", "pg", "the search compiler knows no SQL"},
 	{"plan", "pg", "a plan is text: only placement sends it"},

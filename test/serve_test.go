@@ -40,7 +40,9 @@ func TestServe(t *testing.T) {
 	config, err := json.Marshal(map[string]any{
 		"listen": public, "management": management, "public_url": "https://" + public, "tls_cert": write("tls.pem", cert), "tls_key": write("key.pem", key),
 		"ticket_key": write("ticket.pem", ticket), "cell": "c1", "kms_file": filepath.Join(dir, "kms.json"), "owner": "cordon_owner",
-		"operators": map[string]string{"alice": write("alice", []byte(strings.Repeat("a", 40)+"\n"))}, "databases": otherDatabases(t, p),
+		"worm": "file://" + filepath.Join(dir, "worm"), "log_keys": logKeys(t, dir),
+		"audit_keys": map[string]string{"control": write("control.key", []byte(strings.Repeat("c", 32))), "keys": write("keys.key", []byte(strings.Repeat("k", 32)))},
+		"operators":  map[string]string{"alice": write("alice", []byte(strings.Repeat("a", 40)+"\n"))}, "databases": otherDatabases(t, p),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +69,9 @@ func TestServe(t *testing.T) {
 	if r := cordontest.Cordon(t, profile, "tenant", "create", "served", "--json"); r.Code != 0 || oneJSON(t, r.Out)["state"] != "active" {
 		t.Errorf("create: %d %s %s", r.Code, r.Out, r.Err)
 	}
+	if r := cordontest.Cordon(t, profile, "audit", "verify", "--tenant", "served"); r.Code != 0 {
+		t.Errorf("verify: %d %s %s", r.Code, r.Out, r.Err)
+	}
 	if r := cordontest.Cordon(t, append(profile, "CORDON_TOKEN="+strings.Repeat("b", 40)), "tenant", "list"); r.Code != 1 {
 		t.Errorf("a wrong token: %d %s", r.Code, r.Out)
 	}
@@ -76,6 +81,19 @@ func TestServe(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("stopped: %v", err)
 	}
+}
+
+// logKeys makes the signing keys of the roles' logs, as an operator does.
+func logKeys(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, role := range []string{"cell", "control", "keys"} {
+		out[role] = filepath.Join(dir, role+".logkey")
+		if r := cordontest.Cordon(t, nil, "audit", "keygen", "--name", "test.example/"+role, "--out", out[role]); r.Code != 0 {
+			t.Fatalf("keygen: %d %s", r.Code, r.Err)
+		}
+	}
+	return out
 }
 
 // otherDatabases makes three empty databases on the platform's Postgres, beside its own, for its own roles.

@@ -264,7 +264,7 @@ func TestProbeFailsWithoutAWall(t *testing.T) {
 			if _, err := su.Exec(t.Context(), breach.sql); err != nil {
 				t.Fatal(err)
 			}
-			slug := strings.ToLower("w" + table + fmt.Sprint(len(breach.sql)))
+			slug := strings.ReplaceAll("w"+table, "_", "") + fmt.Sprint(len(breach.sql))
 			r := p.Operator(t, http.MethodPost, "/tenants", map[string]string{"slug": slug, "placement": "pooled"})
 			if r.Status < http.StatusInternalServerError {
 				t.Errorf("%s: a tenant is made: %d %s", breach.sql, r.Status, r.Body)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,14 +13,20 @@ import (
 )
 
 type auditCmd struct {
-	Export auditExportCmd `cmd:"" help:"Print a tenant's events as JSON, one a line. Reading them is an event itself."`
-	Who    auditWhoCmd    `cmd:"" help:"Print who saw a patient: the newest events of the patient first. Asking is an event itself."`
-	Stream auditStreamCmd `cmd:"" help:"Stream events to a SIEM, one JSON a line, without what could be of a patient."`
+	Export  auditExportCmd  `cmd:"" help:"Print a tenant's events as JSON, one a line, or write an export that is verified offline. Reading them is an event itself."`
+	Who     auditWhoCmd     `cmd:"" help:"Print who saw a patient: the newest events of the patient first. Asking is an event itself."`
+	Stream  auditStreamCmd  `cmd:"" help:"Stream events to a SIEM, one JSON a line, without what could be of a patient."`
+	Verify  auditVerifyCmd  `cmd:"" help:"Recompute the logs of events and name what was changed; offline for an export."`
+	Prove   auditProveCmd   `cmd:"" help:"Prove that an event is in a log."`
+	Witness auditWitnessCmd `cmd:"" help:"Watch logs from outside: each must go on from what was seen before."`
+	Keys    auditKeysCmd    `cmd:"" help:"Print the public keys that verify logs."`
+	Keygen  auditKeygenCmd  `cmd:"" help:"Make the signing key of a role's logs, for serve."`
 }
 
 type auditExportCmd struct {
 	global
-	Tenant string `required:"" help:"Slug of the tenant."`
+	Tenant string `help:"Slug of the tenant; with --out it may be left out: the platform's own events."`
+	Out    string `help:"New folder for an export that is verified offline."`
 }
 
 // Run streams the events: NDJSON for people and pipes, one JSON array with --json.
@@ -27,6 +34,12 @@ func (c *auditExportCmd) Run(ctx context.Context) error {
 	con, err := c.connect()
 	if err != nil {
 		return err
+	}
+	if c.Out != "" {
+		return c.bundle(ctx, con)
+	}
+	if c.Tenant == "" {
+		return errors.New("name a tenant: --tenant SLUG")
 	}
 	resp, err := con.send(ctx, http.MethodGet, "/tenants/"+url.PathEscape(c.Tenant)+"/audit", nil)
 	if err != nil {

@@ -19,6 +19,7 @@ type devCmd struct {
 	Demo     bool              `help:"Make demo tenants with synthetic patients."`
 	Patients int               `default:"25" help:"Synthetic patients of each demo tenant."`
 	Apart    bool              `help:"Run each role as a process of its own, over mTLS."`
+	Worm     string            `env:"CORDON_WORM" help:"Write-once storage of the audit ledger: s3://BUCKET/PREFIX?region=…&endpoint=… with Object Lock; else DIR/worm."`
 	Verbose  bool              `short:"v" help:"Log each request."`
 	Profile  string            `hidden:"" help:"Write a CPU profile of the whole run to this file."`
 	CertLife time.Duration     `hidden:"" help:"Life of service certificates with --apart."`
@@ -46,7 +47,7 @@ func (c *devCmd) Run(ctx context.Context) error {
 	demo := make(chan error, 1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	err := dev.Run(ctx, dev.Options{Dir: c.Dir, Listen: c.Listen, Bin: c.PGBin, Passphrase: os.Getenv("CORDON_KMS_PASSPHRASE"), Log: log, Apart: c.Apart, CertLife: c.CertLife,
+	err := dev.Run(ctx, dev.Options{Dir: c.Dir, Listen: c.Listen, Bin: c.PGBin, Passphrase: os.Getenv("CORDON_KMS_PASSPHRASE"), Worm: c.Worm, Log: log, Apart: c.Apart, CertLife: c.CertLife,
 		Settings: c.PGSet, Step: stopAfter(os.Getenv("CORDON_TEST_STOP_AFTER")),
 		Ready: func(i dev.Info) error {
 			if !c.Demo {

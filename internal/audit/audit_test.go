@@ -51,7 +51,7 @@ func TestSealedRows(t *testing.T) {
 	if _, err := later.Open(e.Tenant, one); err == nil {
 		t.Error("opens with another time")
 	}
-	if r.Leaf(e.Tenant) == later.Leaf(e.Tenant) || r.Leaf(e.Tenant) == r.Leaf(tenant.NewID()) {
+	if r.Entry().Leaf(e.Tenant) == later.Entry().Leaf(e.Tenant) || r.Entry().Leaf(e.Tenant) == r.Entry().Leaf(tenant.NewID()) {
 		t.Error("the ledger's leaf does not bind time and tenant")
 	}
 }

@@ -187,6 +187,22 @@ func (e Event) Marshal() []byte {
 	return b
 }
 
+// LedgerAlert is the event of a log that stopped, or of a row in it that nobody wrote. kind and detail are constants of the code.
+func LedgerAlert(t tenant.ID, from Source, stream, kind, event string) Event {
+	e := Event{Tenant: t, Type: "security", Subtype: "ledger-alert", Action: Execute, Outcome: SeriousFail, OutcomeDesc: stream + ": " + kind,
+		Agent: Agent{Kind: "service", ID: from.Role}, Source: from, Decision: Decision{Policy: "ledger/1", Reason: kind}}
+	if event != "" {
+		e.Entity = Entity{Type: "AuditEvent", ID: phi.Text(event)}
+	}
+	return New(e)
+}
+
+// LogUse is the event of an operator who verifies or exports a tenant's log.
+func LogUse(t tenant.ID, from Source, subtype string, by By) Event {
+	return New(Event{Tenant: t, Type: "audit", Subtype: subtype, Action: Read, Outcome: Success, Agent: by.Agent, Source: from, Request: by.Request,
+		Decision: Decision{Allow: true, Policy: "operator/1"}})
+}
+
 // HashUserAgent makes the short form in which a user agent is kept: it tells two devices apart and carries no text of the
 // caller.
 func HashUserAgent(ua string) string {

@@ -13,14 +13,15 @@ import (
 // that its few bytes only claim.
 func FuzzExpand(f *testing.F) {
 	f.Add([]byte(`{"event_id":"019","type":"rest","subtype":"read"}`))
-	f.Add(compact([]byte(`{"event_id":"019"}`)))
+	f.Add(compact([saltSize]byte{1}, []byte(`{"event_id":"019"}`)))
 	f.Add([]byte{compact1, 0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if got, err := expand(compact(b)); err != nil || !bytes.Equal(got, b) {
+		salt := [saltSize]byte{7: 7}
+		if s, got, err := expand(compact(salt, b)); err != nil || !bytes.Equal(got, b) || !bytes.Equal(s, salt[:]) {
 			t.Fatalf("%d bytes came back as %d: %v", len(b), len(got), err)
 		}
-		if got, err := expand(b); err == nil && len(got) > maxEvent {
+		if _, got, err := expand(b); err == nil && len(got) > maxEvent {
 			t.Fatalf("%d bytes expand to %d", len(b), len(got))
 		}
 	})
@@ -57,6 +58,6 @@ func FuzzOpenRow(f *testing.F) {
 		if _, err := r.Open(tenant.NewID(), keys); err == nil {
 			t.Fatal("opens for another tenant")
 		}
-		_ = r.Leaf(of)
+		_ = r.Entry().Leaf(of)
 	})
 }

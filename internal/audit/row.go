@@ -1,25 +1,27 @@
 package audit
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/seal"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
-// Row is an event as stored. Its bytes never change: a ledger leaf is made of them without a key (see Leaf).
+// Row is an event as stored. Its bytes never change: a ledger's entry is made of them without a key (see Entry).
 type Row struct {
 	ID         uuid.UUID
 	Recorded   int64 // Unix nanoseconds
 	Patient    int64 // blind id of the patient, 0 if none: "who saw X" without opening every event
 	KeyVersion int32 // 0 = Body is in clear (control, keys: no PHI)
 	Body       []byte
+	Digest     []byte // ledger.Digest of a sealed event; nil in clear, and in rows older than digests
 }
 
 // place binds a sealed event to its tenant, identity and time.
@@ -34,7 +36,12 @@ func Seal(e Event, k *seal.Key, patient int64) (Row, error) {
 		return Row{}, err
 	}
 	r := Row{ID: e.ID, Recorded: e.Recorded.UnixNano(), Patient: patient, KeyVersion: k.Version}
-	r.Body = k.Seal(nil, compact(e.Marshal()), place(e.Tenant, e.ID, r.Recorded))
+	json := e.Marshal()
+	var salt [saltSize]byte
+	_, _ = rand.Read(salt[:]) // never fails since Go 1.24: it ends the process instead
+	digest := ledger.Digest(salt[:], json)
+	r.Digest = digest[:]
+	r.Body = k.Seal(nil, compact(salt, json), place(e.Tenant, e.ID, r.Recorded))
 	return r, nil
 }
 
@@ -51,37 +58,40 @@ type KeyFor func(version int32) (*seal.Key, error)
 
 // Open gives the event's JSON.
 func (r Row) Open(t tenant.ID, key KeyFor) ([]byte, error) {
+	_, json, err := r.Unseal(t, key)
+	return json, err
+}
+
+// Unseal gives the event's JSON and the salt of its digest, which is empty in clear, and in rows older than digests.
+func (r Row) Unseal(t tenant.ID, key KeyFor) (salt, json []byte, err error) {
 	if r.KeyVersion == 0 {
-		return r.Body, nil
+		return nil, r.Body, nil
 	}
 	k, err := key(r.KeyVersion)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	plain, err := k.Open(nil, r.Body, place(t, r.ID, r.Recorded))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return expand(plain)
 }
 
-// Leaf is the hash that a Merkle log of the tenant's events commits to (RFC 6962 §2.1 leaf hash): over identity, time, key
-// version and stored bytes, so that it is computed from rows, offline, without a key.
-func (r Row) Leaf(t tenant.ID) [32]byte {
-	id := t.Bytes()
-	b := make([]byte, 0, 80+len(r.Body))
-	b = append(b, 0) // RFC 6962 leaf prefix
-	b = append(b, "cordon/audit/v1\x00"...)
-	b = append(b, id[:]...)
-	b = append(b, r.ID[:]...)
-	b = binary.BigEndian.AppendUint64(b, uint64(r.Recorded))
-	b = binary.BigEndian.AppendUint32(b, uint32(r.KeyVersion))
-	return sha256.Sum256(append(b, r.Body...))
+// Entry is what the tenant's log keeps of the row (RFC 6962 leaves are made of it): from the stored row alone, without a key.
+func (r Row) Entry() ledger.Entry {
+	e := ledger.Entry{ID: r.ID, Recorded: r.Recorded, Label: r.Patient, Key: r.KeyVersion, Body: sha256.Sum256(r.Body)}
+	if r.KeyVersion == 0 {
+		e.Digest = ledger.Digest(nil, r.Body)
+	} else {
+		copy(e.Digest[:], r.Digest)
+	}
+	return e
 }
 
 // insertSQL runs under the tenant's context in the chart database; the policy checks the number.
-const insertSQL = `INSERT INTO audit (id, tenant, recorded, patient, keyver, body)
-SELECT a, $1, b, c, d, e FROM unnest($2::uuid[], $3::int8[], $4::int8[], $5::int4[], $6::bytea[]) AS u(a, b, c, d, e)`
+const insertSQL = `INSERT INTO audit (id, tenant, recorded, patient, keyver, body, digest)
+SELECT a, $1, b, c, d, e, f FROM unnest($2::uuid[], $3::int8[], $4::int8[], $5::int4[], $6::bytea[], $7::bytea[]) AS u(a, b, c, d, e, f)`
 
 // Queue adds the rows of one tenant to a pipeline whose context is that tenant's.
 func Queue(b *pgx.Batch, number int32, rows []Row) {
@@ -89,11 +99,12 @@ func Queue(b *pgx.Batch, number int32, rows []Row) {
 		return
 	}
 	ids, rec, pat := make([]pgtype.UUID, len(rows)), make([]int64, len(rows)), make([]int64, len(rows))
-	ver, body := make([]int32, len(rows)), make([][]byte, len(rows))
+	ver, body, digest := make([]int32, len(rows)), make([][]byte, len(rows)), make([][]byte, len(rows))
 	for i, r := range rows {
-		ids[i], rec[i], pat[i], ver[i], body[i] = pgtype.UUID{Bytes: r.ID, Valid: true}, r.Recorded, r.Patient, r.KeyVersion, r.Body
+		ids[i], rec[i], pat[i] = pgtype.UUID{Bytes: r.ID, Valid: true}, r.Recorded, r.Patient
+		ver[i], body[i], digest[i] = r.KeyVersion, r.Body, r.Digest
 	}
-	b.Queue(insertSQL, number, ids, rec, pat, ver, body)
+	b.Queue(insertSQL, number, ids, rec, pat, ver, body, digest)
 }
 
 // Unwritable wraps an error of the audit table: the request it belongs to fails closed.

@@ -4,30 +4,55 @@ package auditlog
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
-// Log is one role's audit table. Its events hold no PHI and stand in clear.
+// Log is one role's audit table. Its events hold no PHI and stand in clear; each carries a MAC under the role's audit key, so that a
+// row that somebody else put into the database is known for what it is.
 // It is safe for concurrent use.
-type Log struct{ pool *pg.Pool }
+type Log struct {
+	pool *pg.Pool
+	key  [sha256.Size]byte
+	mark func(tenant.ID)
+}
 
-// New works as the role whose pool it is.
-func New(pool *pg.Pool) *Log { return &Log{pool} }
+// New works as the role whose pool it is. key is the role's audit key, 32 bytes at least.
+func New(pool *pg.Pool, key []byte) *Log {
+	return &Log{pool: pool, key: sha256.Sum256(key), mark: func(tenant.ID) {}}
+}
+
+// OnWrite names who hears of tenants with new events. It is called once, before the log is used.
+func (l *Log) OnWrite(mark func(tenant.ID)) { l.mark = mark }
+
+// mac authenticates a row as this role's.
+func (l *Log) mac(t tenant.ID, e ledger.Entry) []byte {
+	h := hmac.New(sha256.New, l.key[:])
+	h.Write([]byte("cordon/audit/mac/v1\x00"))
+	h.Write(e.Data(t))
+	return h.Sum(nil)
+}
 
 // Insert adds an event to the transaction of the work that it describes. An event that is there already, because the answer to its
 // first recording was lost on the way, is there once.
-func (*Log) Insert(ctx context.Context, tx pgx.Tx, e audit.Event) error {
+func (l *Log) Insert(ctx context.Context, tx pgx.Tx, e audit.Event) error {
 	r, err := audit.Clear(e)
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body) VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, id) DO NOTHING`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body)
+	_, err = tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body, mac) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant, id) DO NOTHING`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body, l.mac(e.Tenant, r.Entry()))
+	if err == nil {
+		l.mark(e.Tenant) // before the commit: the log is looked at later, and again when the row is not there yet
+	}
 	return audit.Unwritable(pg.Fault(err))
 }
 
@@ -36,15 +61,70 @@ func (l *Log) Record(ctx context.Context, e audit.Event) error {
 	return audit.Unwritable(l.pool.Tx(ctx, func(tx pgx.Tx) error { return l.Insert(ctx, tx, e) }))
 }
 
-// Events gives a tenant's events, oldest first, as JSON.
-func (l *Log) Events(ctx context.Context, t tenant.ID, each func([]byte) error) error {
-	return l.pool.Rows(ctx, `SELECT body FROM audit WHERE tenant = $1 ORDER BY id`, []any{t.Bytes()}, func(r pgx.Rows) error {
-		var b []byte
-		if err := r.Scan(&b); err != nil {
+// Opener gives a tenant's rows in clear, and refuses those that this role did not write. Rows without a MAC are older than MACs:
+// they stand before all that have one.
+func (l *Log) Opener(t tenant.ID) ledger.Opener {
+	return func(r ledger.Row, legacy bool) (ledger.Opened, error) {
+		if len(r.MAC) == 0 && !legacy || len(r.MAC) > 0 && !hmac.Equal(r.MAC, l.mac(t, r.Entry)) {
+			return ledger.Opened{}, fault.New(fault.Internal, "the row is not of this role: its MAC is not good")
+		}
+		return ledger.Opened{JSON: r.Body}, nil
+	}
+}
+
+// Event is one event with its place in the log.
+type Event struct {
+	Seq   int64
+	Entry ledger.Entry
+	JSON  []byte
+}
+
+// Events gives a tenant's events, oldest first.
+func (l *Log) Events(ctx context.Context, t tenant.ID, each func(Event) error) error {
+	var rows []ledger.Row
+	var at ledger.Position
+	seq, last := int64(-1), false
+	next := func() (Event, bool, error) {
+		if len(rows) == 0 && !last {
+			var err error
+			if rows, err = l.Rows(ctx, t, at, seq < 0, eventsPage); err != nil {
+				return Event{}, false, err
+			}
+			last = len(rows) < eventsPage
+		}
+		if len(rows) == 0 {
+			return Event{}, false, nil
+		}
+		r := rows[0]
+		rows, at, seq = rows[1:], r.Position, seq+1
+		return Event{seq, r.Entry, r.Body}, true, nil
+	}
+	return audit.InOrder(func(e Event) [16]byte { return e.Entry.ID }, next, each)
+}
+
+const eventsPage = 1000
+
+const rowsSQL = `SELECT xid, id, recorded, body, mac FROM audit WHERE tenant = $1 AND (xid, id) > ($2, $3) ORDER BY xid, id LIMIT $4`
+
+// Rows implements ledger.Source.
+func (l *Log) Rows(ctx context.Context, t tenant.ID, after ledger.Position, including bool, n int) (out []ledger.Row, err error) {
+	sql := rowsSQL
+	if including {
+		sql = `SELECT xid, id, recorded, body, mac FROM audit WHERE tenant = $1 AND (xid, id) >= ($2, $3) ORDER BY xid, id LIMIT $4`
+	}
+	err = l.pool.Rows(ctx, sql, []any{t.Bytes(), after.Tx, after.ID, n}, func(r pgx.Rows) error {
+		var x ledger.Row
+		var id uuid.UUID
+		var recorded int64
+		if err := r.Scan(&x.Tx, &id, &recorded, &x.Body, &x.MAC); err != nil {
 			return err
 		}
-		return each(b)
+		x.Position.ID = id
+		x.Entry = audit.Row{ID: id, Recorded: recorded, Body: x.Body}.Entry()
+		out = append(out, x)
+		return nil
 	})
+	return out, err
 }
 
 const (

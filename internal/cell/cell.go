@@ -15,6 +15,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhirhttp"
 	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/outcome"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/phi"
@@ -33,6 +34,7 @@ type Config struct {
 	Database    string // DSN as the cell's role
 	Connections int32  // 0 = 24
 	Limits      Limits
+	Ledger      ledger.Role
 	Finders     int // workers that read single versions for many requests together; 0 = as Flushers
 	Flushers    int // group-commit workers for audit events of reads; 0 = one for two cores, two at least
 }
@@ -43,6 +45,7 @@ type Peers struct {
 	Control routes.Source
 	Denials rpc.Denials
 	Trail   record.Elsewhere // a tenant's events of control and keys
+	Witness ledger.Witness
 }
 
 // Cell serves charts. It is safe for concurrent use.
@@ -58,6 +61,7 @@ type Cell struct {
 	leases   *lease.Cache
 	refusals *tally.Tally
 	face     *fhirhttp.Face
+	keeper   *ledger.Keeper
 	peers    Peers
 	feeds    feedRings
 	log      *slog.Logger
@@ -81,7 +85,9 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 	if err != nil {
 		return nil, err
 	}
-	charts := placement.NewCharts(pool, int(cfg.Connections))
+	c := &Cell{} // its keeper hears of what charts write
+	written := func(t tenant.ID) { c.keeper.Mark(t) }
+	charts := placement.NewCharts(pool, int(cfg.Connections), written)
 	if err := charts.Check(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -91,12 +97,13 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 	if err != nil {
 		return nil, err
 	}
-	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events, 0), cfg.Flushers, metrics.Audited)
+	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events, 0, written), cfg.Flushers, metrics.Audited)
 	table, leases := routes.NewTable(), lease.NewCache(peers.Broker, time.Now)
 	finder := placement.NewFinder(charts, cfg.Finders)
-	c := &Cell{cfg: cfg, pool: pool, own: events, charts: charts, finder: finder, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
+	*c = Cell{cfg: cfg, pool: pool, own: events, charts: charts, finder: finder, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
 		leases: leases, refusals: tally.New(peers.Denials, cfg.Limits.Refusals, time.Now),
 		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}
+	c.keeper = c.newKeeper(metrics.LedgerAlert)
 	c.face = fhirhttp.New(record.New(charts, finder, flusher, peers.Trail, cfg.Name, time.Now), c.doors(metrics), metrics, log)
 	table.Hear(c.heard)
 	return c, nil
@@ -114,7 +121,17 @@ func (c *Cell) heard(s routes.Snapshot) {
 
 // Run pulls the directory until ctx ends, then writes what audit events are under way and closes.
 func (c *Cell) Run(ctx context.Context) error {
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		select {
+		case <-c.table.Ready(): // before, no log is known
+			_ = c.keeper.Run(ctx) // ends with ctx, and never otherwise
+		case <-ctx.Done():
+		}
+	}()
 	err := c.table.Run(ctx, "cell/"+c.cfg.Name, c.peers.Control)
+	<-kept
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	c.refusals.Close(stop)

@@ -51,7 +51,7 @@ func newCutOff(t *testing.T, n *cordontest.Tenant, life time.Duration) cutOff {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broker := keys.NewBroker(keyring.NewStore(pool, kms), keys.Config{Lease: life, Control: &ticket.PublicKey}, time.Now)
+	broker := keys.NewBroker(keyring.NewStore(pool, kms, make([]byte, 32)), keys.Config{Lease: life, Control: &ticket.PublicKey}, time.Now)
 	id, err := tenant.ParseID(n.ID)
 	if err != nil {
 		t.Fatal(err)

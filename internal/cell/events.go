@@ -4,21 +4,17 @@ import (
 	"context"
 	"errors"
 
-	"github.com/google/uuid"
-
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/authn"
 	"github.com/cordon-ehr/cordon/internal/blind"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/placement"
 	"github.com/cordon-ehr/cordon/internal/rpc"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
-
-// eventsPage is how many events are read and opened at a time.
-const eventsPage = 1000
 
 // Events streams a tenant's chart events, opened, against control's ticket for that tenant. The lease behind it holds the
 // audit key and no other, so that whoever reads the log reads no chart.
@@ -31,42 +27,29 @@ func (c *Cell) Events(ctx context.Context, t tenant.ID, ticket string, by audit.
 }
 
 func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.By, yield func(rpc.Event) bool) error {
-	scope, err := c.auditScope(t, by)
-	if err != nil {
-		return err
-	}
-	ring, err := c.auditRing(ctx, t, ticket, by)
+	scope, ring, err := c.auditAccess(ctx, t, ticket, by)
 	if err != nil {
 		return err
 	}
 	if err := c.recordReading(ctx, scope, ring, "export", by); err != nil {
 		return err
 	}
-	after := uuid.Nil
-	for {
-		rows, err := c.charts.Events(ctx, scope, after, eventsPage)
-		if err != nil {
-			return err
-		}
-		for _, r := range rows {
-			b, err := r.Open(t, ring.AuditKey)
-			if errors.Is(err, lease.ErrNewer) { // the keys were rotated while the log was read
-				if ring, err = c.auditRing(ctx, t, ticket, by); err == nil {
-					b, err = r.Open(t, ring.AuditKey)
-				}
-			}
-			if err != nil {
-				return err
-			}
-			if !yield(rpc.Event{ID: r.ID, JSON: b}) {
-				return nil
-			}
-			after = r.ID
-		}
-		if len(rows) < eventsPage {
-			return nil
-		}
+	head, err := c.charts.LogHead(ctx, scope)
+	if err != nil {
+		return err
 	}
+	log, open := ledger.Name{Tenant: t, Stream: ledger.StreamCell}, c.unsealer(ctx, t, ring, ticket, by)
+	err = c.charts.Events(ctx, scope, func(e placement.Event) error {
+		_, b, err := open(e.Row)
+		if err == nil && !yield(rpc.Event{ID: e.ID, JSON: ledger.Placed(b, log, e.Seq, head.Size, e.Entry())}) {
+			err = errEnough
+		}
+		return err
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
 }
 
 // auditScope is the Scope under which an operator's ticket reads events.
@@ -79,6 +62,32 @@ func (c *Cell) auditScope(t tenant.ID, by audit.By) (placement.Scope, error) {
 		return placement.Scope{}, err
 	}
 	return placement.MintAudit(authn.Principal{Tenant: t, Kind: authn.Operator, Subject: by.Agent.ID}, route)
+}
+
+// auditAccess turns control's ticket into the Scope and the keys for one tenant's events.
+func (c *Cell) auditAccess(ctx context.Context, t tenant.ID, ticket string, by audit.By) (placement.Scope, *lease.Ring, error) {
+	scope, err := c.auditScope(t, by)
+	if err != nil {
+		return scope, nil, err
+	}
+	ring, err := c.auditRing(ctx, t, ticket, by)
+	return scope, ring, err
+}
+
+// unsealer opens events; when keys were rotated while the log was read, it takes a lease of the newer ones.
+func (c *Cell) unsealer(ctx context.Context, t tenant.ID, ring *lease.Ring, ticket string, by audit.By) func(audit.Row) (salt, json []byte, err error) {
+	return func(r audit.Row) (salt, json []byte, err error) {
+		salt, json, err = r.Unseal(t, ring.AuditKey)
+		if errors.Is(err, lease.ErrNewer) {
+			newer, lerr := c.auditRing(ctx, t, ticket, by)
+			if lerr != nil {
+				return nil, nil, lerr
+			}
+			ring = newer
+			salt, json, err = r.Unseal(t, ring.AuditKey)
+		}
+		return salt, json, err
+	}
 }
 
 // Who gives events of one patient, opened, against control's ticket. The lease holds the audit key and the blind id of this patient: who
@@ -139,9 +148,7 @@ func (c *Cell) recordReading(ctx context.Context, scope placement.Scope, ring *l
 
 // reading is the event of an operator who reads the log.
 func reading(scope placement.Scope, site, how string, by audit.By) audit.Event {
-	e := by.Event("cell", scope.Tenant(), "audit", how, audit.Read)
-	e.Source.Site = site
-	return e
+	return audit.LogUse(scope.Tenant(), audit.Source{Role: "cell", Site: site}, how, by)
 }
 
 func (c *Cell) recordSealed(ctx context.Context, scope placement.Scope, ring *lease.Ring, e audit.Event, patient int64) error {

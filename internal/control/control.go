@@ -13,6 +13,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/authn"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/identity"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/provision"
 	"github.com/cordon-ehr/cordon/internal/registry"
@@ -27,6 +28,9 @@ type Config struct {
 	PublicURL string // issuers are PublicURL/t/slug
 	Cell      string // where new tenants are placed
 	TicketKey *ecdsa.PrivateKey
+	AuditKey  []byte // authenticates control's events
+	Ledger    ledger.Role
+	Alerted   func(stream, kind string) // counts alerts of the ledger
 	KnownType func(string) bool
 	Step      func(step string) // called after each recorded step of a plan or key operation; nil outside of tests
 }
@@ -41,6 +45,7 @@ type Broker interface {
 	// Feed gives a page of a tenant's key events in the order of their transactions.
 	Feed(ctx context.Context, a audit.FeedAsk) (audit.FeedPage, error)
 	keyBroker
+	logBroker
 }
 
 // Cell is the cell role as control sees it.
@@ -53,6 +58,7 @@ type Cell interface {
 	Feed(ctx context.Context, a audit.FeedAsk) (audit.FeedPage, error)
 	// Who gives events of one patient, against a ticket.
 	Who(ctx context.Context, a audit.WhoAsk) ([]audit.Plain, error)
+	logCell
 }
 
 // Control serves tenants' pages and the operators' API. It is safe for concurrent use.
@@ -69,6 +75,8 @@ type Control struct {
 	cell     Cell
 	tenants  *pages
 	api      *pages
+	keeper   *ledger.Keeper
+	watcher  *ledger.Watcher
 	log      *slog.Logger
 }
 
@@ -78,7 +86,7 @@ func New(ctx context.Context, cfg Config, broker Broker, log *slog.Logger) (*Con
 	if err != nil {
 		return nil, err
 	}
-	reg := registry.New(pool)
+	reg := registry.New(pool, cfg.AuditKey)
 	c := &Control{cfg: cfg, pool: pool, registry: reg, broker: broker, log: log.With(slog.String("role", "control")),
 		identity: &identity.Server{Registry: reg, Signer: broker, KnownType: cfg.KnownType, Now: time.Now, Lifetime: 5 * time.Minute}}
 	c.hub = newHub(reg, func(slug string) string { return cfg.PublicURL + "/t/" + slug })
@@ -89,6 +97,7 @@ func New(ctx context.Context, cfg Config, broker Broker, log *slog.Logger) (*Con
 	c.table = routes.NewTable()
 	c.verifier = authn.NewVerifier(c.table, time.Now)
 	c.tenants, c.api = c.tenantRoutes(), c.operatorRoutes()
+	c.keep()
 	return c, nil
 }
 
@@ -101,7 +110,8 @@ func (c *Control) Connect(cell Cell) {
 // Run keeps the directory fresh until ctx ends, then closes.
 func (c *Control) Run(ctx context.Context) error {
 	var own sync.WaitGroup
-	own.Go(func() { _ = c.table.Run(ctx, "control", c) }) // it ends with ctx, and never else
+	own.Go(func() { _ = c.table.Run(ctx, "control", c) }) // these end with ctx, and never otherwise
+	own.Go(func() { _ = c.keeper.Run(ctx) })
 	c.hub.run(ctx, c.resumeKeys)
 	own.Wait()
 	c.pool.Close()

@@ -14,11 +14,14 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/auditlog"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/outcome"
 	"github.com/cordon-ehr/cordon/internal/registry"
 	"github.com/cordon-ehr/cordon/internal/rpc"
+	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
 // exportAudit streams a tenant's events of all roles as NDJSON, merged by their time-ordered ids. That it was read is an event,
@@ -42,7 +45,7 @@ func (c *Control) exportAudit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sources := []rpc.Events{
-		pushed(func(each func([]byte) error) error { return c.registry.Events(ctx, e.ID, each) }),
+		pushed(func(each func([]byte) error) error { return c.ownEvents(ctx, e.ID, each) }),
 		pushed(func(each func([]byte) error) error { return c.broker.Events(ctx, e.ID, each) }),
 		c.cell.Events(ctx, e.ID, ticket, who),
 	}
@@ -65,6 +68,16 @@ func (c *Control) exportAudit(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// ownEvents gives control's events of a tenant, each with its place in its log.
+func (c *Control) ownEvents(ctx context.Context, t tenant.ID, each func([]byte) error) error {
+	head, err := c.registry.Head(ctx, t)
+	if err != nil {
+		return err
+	}
+	log := ledger.Name{Tenant: t, Stream: ledger.StreamControl}
+	return c.registry.Events(ctx, t, func(e auditlog.Event) error { return each(ledger.Placed(e.JSON, log, e.Seq, head.Size, e.Entry)) })
 }
 
 // ticket signs the permission to read one tenant's events.

@@ -63,6 +63,7 @@ func (c *Control) operatorRoutes() *pages {
 	}
 	m.HandleFunc("GET /v1/tenants/{slug}/audit", c.exportAudit)
 	m.HandleFunc("GET /v1/audit/stream", c.streamAudit)
+	c.auditRoutes(m)
 	m.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		outcome.Error(w, fault.New(fault.NotFound, "nothing is served here"))
 	})

@@ -172,7 +172,7 @@ func peersOf(role string, all platform.PeersFile) platform.PeersFile {
 	case mesh.Control:
 		return platform.PeersFile{Keys: all.Keys, Cells: all.Cells}
 	}
-	return platform.PeersFile{}
+	return platform.PeersFile{Control: all.Control} // its witness
 }
 
 // config is one role's own part of the platform's configuration.
@@ -183,6 +183,15 @@ func (a *apart) config(role string, cfg platform.Config, st *state) (platform.Fi
 		path := filepath.Join(a.dir, name)
 		err = errors.Join(err, replaceFile(path, b))
 		return path
+	}
+	if role != mesh.Edge {
+		if f.LogPublic, err = st.publicLogKeys(); err != nil {
+			return f, err
+		}
+		f.Worm, f.LogKeys = a.o.Worm, map[string]string{role: write(role+".logkey", []byte(st.LogKeys[role]))}
+	}
+	if key := st.AuditKeys[role]; key != nil {
+		f.AuditKeys = map[string]string{role: write(role+".auditkey", key)}
 	}
 	switch role {
 	case mesh.Edge:
@@ -232,7 +241,7 @@ func (a *apart) child(role string, f platform.File, sockets []net.Listener, mana
 		level = "info"
 	}
 	c := &child{role: role, bin: bin, args: []string{"serve", "--config", path, "--role", role, "--log", level}, management: management, log: a.o.Log}
-	for _, name := range []string{"PATH", "GOGC", "GOMEMLIMIT", "GODEBUG", "GOMAXPROCS", "GOTRACEBACK"} {
+	for _, name := range []string{"PATH", "GOGC", "GOMEMLIMIT", "GODEBUG", "GOMAXPROCS", "GOTRACEBACK", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "HOME"} {
 		if v, set := os.LookupEnv(name); set {
 			c.env = append(c.env, name+"="+v)
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -16,8 +17,10 @@ import (
 	"github.com/cordon-ehr/cordon/internal/control"
 	"github.com/cordon-ehr/cordon/internal/edge"
 	"github.com/cordon-ehr/cordon/internal/keyring"
+	"github.com/cordon-ehr/cordon/internal/mesh"
 	"github.com/cordon-ehr/cordon/internal/pgserver"
 	"github.com/cordon-ehr/cordon/internal/platform"
+	"github.com/cordon-ehr/cordon/internal/worm"
 )
 
 // Options of a development platform.
@@ -28,6 +31,7 @@ type Options struct {
 	Passphrase string            // of the root key; "" = DIR/kms.json holds the key itself
 	Settings   map[string]string // further settings of Postgres
 	Log        *slog.Logger
+	Worm       string               // address of write-once storage (worm.Open); "" = DIR/worm
 	Ready      func(Info) error     // called when DIR/dev.json is there
 	Step       func(string)         // see control.Config
 	Apart      bool                 // each role is a process of its own
@@ -99,6 +103,12 @@ func serve(ctx context.Context, dir string, o Options, sv *supervisor, public, m
 	cfg, err := configure(dir, o, st, db, public.Addr().String())
 	if err != nil {
 		return err
+	}
+	if o.Worm == "" {
+		o.Worm = (&url.URL{Scheme: "file", Path: filepath.Join(dir, "worm")}).String()
+	}
+	if cfg.Ledger.Store, err = worm.Open(ctx, o.Worm); err != nil {
+		return fmt.Errorf("open write-once storage: %w", err)
 	}
 	user, password := db.Superuser()
 	info := Info{URL: cfg.Edge.PublicURL, Management: "http://" + management.Addr().String(), CA: filepath.Join(dir, "ca.pem"), Operators: st.Operators,
@@ -184,18 +194,19 @@ func configure(dir string, o Options, st *state, db *pgserver.Server, address st
 		d := databases()[i]
 		return db.DSN(d.role, st.Passwords[d.role], d.name)
 	}
-	url := "https://" + net.JoinHostPort(name, port)
-	broker := platform.Keys{Database: dsn(2), KMS: kms, Ticket: &ticket.PublicKey}
+	at := "https://" + net.JoinHostPort(name, port)
+	broker := platform.Keys{Database: dsn(2), KMS: kms, AuditKey: st.AuditKeys[mesh.Keys], Ticket: &ticket.PublicKey}
 	if o.Keys != nil {
 		o.Keys(&broker)
 	}
 	return platform.Config{
 		Roles:   platform.AllRoles(),
 		Mesh:    platform.Mesh{Domain: trustDomain},
-		Edge:    edge.Config{PublicURL: url, Hosts: []string{"localhost", "127.0.0.1", "::1"}, Domain: "localhost"},
+		Edge:    edge.Config{PublicURL: at, Hosts: []string{"localhost", "127.0.0.1", "::1"}, Domain: "localhost"},
 		Cell:    cell.Config{Name: cellName, Database: dsn(0)},
-		Control: control.Config{Database: dsn(1), PublicURL: url, Cell: cellName, Step: o.Step, TicketKey: ticket},
+		Control: control.Config{Database: dsn(1), PublicURL: at, Cell: cellName, Step: o.Step, TicketKey: ticket, AuditKey: st.AuditKeys[mesh.Control]},
 		Keys:    broker,
+		Ledger:  platform.Ledger{Keys: st.LogKeys},
 		TLS:     tlsConfig,
 	}, nil
 }

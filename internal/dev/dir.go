@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/cordon-ehr/cordon/internal/identity"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 )
 
 // format is the layout of the folder that this build writes and reads.
@@ -24,9 +25,11 @@ const format = 1
 // state is the folder's secrets: DIR/secrets.json, mode 0600.
 type state struct {
 	Format    int               `json:"format"`
-	Passwords map[string]string `json:"passwords"` // of the database roles
-	Operators map[string]string `json:"operators"` // tokens
-	Ticket    []byte            `json:"ticket"`    // control's key for job tickets, PKCS #8
+	Passwords map[string]string `json:"passwords"`  // of the database roles
+	Operators map[string]string `json:"operators"`  // tokens
+	Ticket    []byte            `json:"ticket"`     // control's key for job tickets, PKCS #8
+	AuditKeys map[string][]byte `json:"audit_keys"` // of control and keys: authenticate their events
+	LogKeys   map[string]string `json:"log_keys"`   // of cell, control and keys: sign the checkpoints of their logs
 }
 
 // Info is DIR/dev.json: how to reach the running platform.
@@ -75,7 +78,41 @@ func load(dir string) (*state, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return create(filepath.Join(dir, "secrets.json"))
 	}
+	if err == nil && len(s.LogKeys) == 0 { // a folder from before there were logs
+		if err = s.ledger(); err == nil {
+			err = writeJSON(filepath.Join(dir, "secrets.json"), s)
+		}
+	}
 	return s, err
+}
+
+// publicLogKeys gives the public halves of the keys of logs.
+func (s *state) publicLogKeys() (out []string, err error) {
+	for _, role := range []string{ledger.StreamCell, ledger.StreamControl, ledger.StreamKeys} {
+		k, err := ledger.ParseKey(s.LogKeys[role])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, k.Public)
+	}
+	return out, nil
+}
+
+// ledger makes the keys of events and their logs.
+func (s *state) ledger() error {
+	s.AuditKeys, s.LogKeys = map[string][]byte{}, map[string]string{}
+	for _, role := range []string{ledger.StreamControl, ledger.StreamKeys} {
+		s.AuditKeys[role] = make([]byte, 32)
+		_, _ = rand.Read(s.AuditKeys[role]) // never fails since Go 1.24: it ends the process instead
+	}
+	for _, role := range []string{ledger.StreamCell, ledger.StreamControl, ledger.StreamKeys} {
+		private, _, err := ledger.NewKey("cordon.dev/" + role)
+		if err != nil {
+			return err
+		}
+		s.LogKeys[role] = private
+	}
+	return nil
 }
 
 func read(dir string) (*state, error) {
@@ -109,6 +146,9 @@ func create(path string) (*state, error) {
 	}
 	for _, o := range []string{"alice", "bob"} {
 		s.Operators[o] = identity.NewToken()
+	}
+	if err := s.ledger(); err != nil {
+		return nil, err
 	}
 	return s, writeJSON(path, s)
 }

@@ -57,8 +57,10 @@ type Store struct {
 	kms  KMS
 }
 
-// NewStore works as the broker's database role.
-func NewStore(pool *pg.Pool, kms KMS) *Store { return &Store{auditlog.New(pool), pool, kms} }
+// NewStore works as the broker's database role. auditKey authenticates its events.
+func NewStore(pool *pg.Pool, kms KMS, auditKey []byte) *Store {
+	return &Store{auditlog.New(pool, auditKey), pool, kms}
+}
 
 // rootKey names the KMS key under which tenants of the mode shared-root are wrapped.
 const rootKey = "root"

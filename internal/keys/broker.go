@@ -17,10 +17,12 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/auditlog"
 	"github.com/cordon-ehr/cordon/internal/authn"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
@@ -34,6 +36,8 @@ type Config struct {
 	Limits  Limits             // of each service identity
 	Metrics *telemetry.Metrics // nil = counted nowhere
 	Log     *slog.Logger       // nil = nowhere
+	Ledger  ledger.Role
+	Alerted func(stream, kind string) // counts alerts of the ledger
 }
 
 // Broker serves leases and signatures. It is safe for concurrent use.
@@ -43,6 +47,9 @@ type Broker struct {
 	now   func() time.Time
 	sign  *otter.Cache[tenant.ID, signer]
 	guard *guard
+	// Set by Connect, which is called before the broker serves.
+	keeper  *ledger.Keeper
+	watcher *ledger.Watcher
 }
 
 // signer is a tenant's signing keys as of one generation.
@@ -77,8 +84,10 @@ func NewBroker(store *keyring.Store, cfg Config, now func() time.Time) *Broker {
 	if cfg.Local == "" {
 		cfg.Local = "local"
 	}
-	return &Broker{store: store, cfg: cfg, now: now, guard: newGuard(cfg.Limits, now), sign: otter.Must(&otter.Options[tenant.ID, signer]{MaximumSize: 10_000,
+	b := &Broker{store: store, cfg: cfg, now: now, guard: newGuard(cfg.Limits, now), sign: otter.Must(&otter.Options[tenant.ID, signer]{MaximumSize: 10_000,
 		ExpiryCalculator: otter.ExpiryWriting[tenant.ID, signer](time.Minute)})}
+	b.keep(nil)
+	return b
 }
 
 // lease begins the event of a lease, asked for by a service on behalf of who.
@@ -186,7 +195,12 @@ func (b *Broker) loadSigner(ctx context.Context, t tenant.ID) (signer, error) {
 
 // Events gives a tenant's key events, for an export that control authorized.
 func (b *Broker) Events(ctx context.Context, t tenant.ID, each func([]byte) error) error {
-	return b.store.Events(ctx, t, each)
+	head, err := b.store.Head(ctx, t)
+	if err != nil {
+		return err
+	}
+	log := ledger.Name{Tenant: t, Stream: ledger.StreamKeys}
+	return b.store.Events(ctx, t, func(e auditlog.Event) error { return each(ledger.Placed(e.JSON, log, e.Seq, head.Size, e.Entry)) })
 }
 
 // EventPage gives a page of a tenant's key events, for a reader whom control authorized.

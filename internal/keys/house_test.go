@@ -84,7 +84,7 @@ func newHouse(t *testing.T, p *cordontest.Platform, limits keys.Limits) *house {
 		t.Fatal(err)
 	}
 	h := &house{p: p, kms: &kms{KMS: file}, control: control, logs: &cordontest.Log{}, now: time.Now()}
-	h.store = keyring.NewStore(pool, h.kms)
+	h.store = keyring.NewStore(pool, h.kms, make([]byte, 32))
 	h.cfg = keys.Config{Control: &control.PublicKey, Local: "cell/" + uuid.NewString(), Limits: limits, Log: telemetry.NewLogger(h.logs, slog.LevelInfo)}
 	h.Broker = h.another()
 	return h

@@ -46,6 +46,18 @@ func policy() map[string]rule {
 		"keys.Stops":          {callers: []string{Control}, again: true},
 		"keys.ResumeIdentity": {callers: []string{Control}},
 
+		"control.Cosign":   {callers: []string{Cell, Keys}, again: true}, // a head that was cosigned is answered as it was
+		"cell.VerifyLog":   {callers: []string{Control}, again: true},
+		"cell.ExportLog":   {callers: []string{Control}},
+		"cell.LogProgress": {callers: []string{Control}, again: true},
+		"cell.ProveEvent":  {callers: []string{Control}, again: true},
+		"keys.Cosign":      {callers: []string{Control}, again: true},
+		"keys.Witnessed":   {callers: []string{Control}, again: true},
+		"keys.VerifyLog":   {callers: []string{Control}, again: true},
+		"keys.ExportLog":   {callers: []string{Control}},
+		"keys.LogProgress": {callers: []string{Control}, again: true},
+		"keys.ProveEvent":  {callers: []string{Control}, again: true},
+
 		sessionMethod: {callers: []string{Edge}},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/limit"
 	"github.com/cordon-ehr/cordon/internal/pg"
+	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
 //go:embed migrations/*.sql
@@ -29,8 +30,9 @@ func Migrations() fs.FS {
 // Charts opens transactions on the chart database of one cell. It is safe for concurrent use.
 type Charts struct {
 	pool  *pg.Pool
-	uses  *limit.Gate // of connections; nil where the caller bounds itself
-	waits *limit.Gate // of transactions that may wait for a lock with a connection in hand
+	mark  func(tenant.ID) // hears of each tenant whose events were written
+	uses  *limit.Gate     // of connections; nil where the caller bounds itself
+	waits *limit.Gate     // of transactions that may wait for a lock with a connection in hand
 	use   limit.Share
 	wait  limit.Share
 }
@@ -41,15 +43,15 @@ const waiting = 256
 // NewCharts serves from the pool of the cell's database role, which has so many connections; 0 leaves them to the caller. Tenants share them:
 // one alone gets half, and transactions that may wait for a lock half of all, a quarter of each tenant. A quarter is left for the Finder and for
 // the process' own questions. So neither a tenant nor its locks keep the others from reading.
-func NewCharts(pool *pg.Pool, connections int) *Charts {
+func NewCharts(pool *pg.Pool, connections int, mark func(tenant.ID)) *Charts {
 	if connections == 0 {
-		return &Charts{pool: pool}
+		return &Charts{pool: pool, mark: mark}
 	}
 	share := func(part int) limit.Share {
 		n := max(1, connections*part/4)
 		return limit.Share{Light: n, CrowdedLight: n, Waiting: waiting}
 	}
-	return &Charts{pool: pool, use: share(2), wait: share(1),
+	return &Charts{pool: pool, mark: mark, use: share(2), wait: share(1),
 		uses:  limit.NewGate(limit.Total{Slots: max(1, connections*3/4), Waiting: 4 * waiting}),
 		waits: limit.NewGate(limit.Total{Slots: max(1, connections/2), Waiting: 4 * waiting})}
 }
@@ -95,7 +97,7 @@ func (c *Charts) Write(ctx context.Context, s Scope, fill func(*Batch)) error {
 }
 
 func (c *Charts) pipeline(ctx context.Context, s Scope, write bool, fill func(*Batch)) error {
-	if err := s.check(write); err != nil {
+	if err := s.chart(write); err != nil {
 		return err
 	}
 	p, err := enter(ctx, c.uses, s, &c.use)
@@ -106,7 +108,11 @@ func (c *Charts) pipeline(ctx context.Context, s Scope, write bool, fill func(*B
 	b := Batch{number: s.number}
 	b.b.Queue(contextSQL, numberText(s.number))
 	fill(&b)
-	return c.pool.Pipeline(ctx, &b.b)
+	err = c.pool.Pipeline(ctx, &b.b)
+	if write {
+		c.mark(s.tenant) // whatever became of it: the log looks
+	}
+	return err
 }
 
 // Tx is an explicit transaction of one tenant: for work that must look before it writes, under a lock.
@@ -117,9 +123,10 @@ type Tx struct {
 
 // Within runs fn in an explicit transaction and commits when it returns nil.
 func (c *Charts) Within(ctx context.Context, s Scope, fn func(*Tx) error) error {
-	if err := s.check(true); err != nil {
+	if err := s.chart(true); err != nil {
 		return err
 	}
+	defer c.mark(s.tenant)
 	w, err := enter(ctx, c.waits, s, &c.wait)
 	if err != nil {
 		return err
@@ -171,7 +178,11 @@ func (c *Charts) AppendAudit(ctx context.Context, entries []audit.Entry[Scope]) 
 		b.Queue(contextSQL, numberText(n))
 		audit.Queue(&b, n, byTenant[n])
 	}
-	return c.pool.Pipeline(ctx, &b)
+	err := c.pool.Pipeline(ctx, &b)
+	for _, e := range entries {
+		c.mark(e.For.tenant)
+	}
+	return err
 }
 
 // Ping asks the database for a sign of life.

@@ -73,7 +73,7 @@ func (f *Finder) At(ctx context.Context, s Scope, rid int64, ver int32) (Version
 }
 
 func (f *Finder) find(ctx context.Context, s Scope, rid int64, ver int32) (Version, bool, error) {
-	if err := s.check(false); err != nil {
+	if err := s.chart(false); err != nil {
 		return Version{}, false, err
 	}
 	w := &finding{scope: s, rid: rid, ver: ver, done: make(chan error, 1)}

@@ -14,7 +14,7 @@ import (
 )
 
 // tables are all tables of a chart database that hold tenant rows.
-var tables = []string{"head", "version", "idx", "ref", "range", "audit"}
+var tables = []string{"head", "version", "idx", "ref", "range", "audit", "ledger_head"}
 
 // errProbed rolls the probe's transaction back.
 var errProbed = errors.New("probed")

@@ -19,6 +19,7 @@ type Scope struct {
 	number    int32
 	principal authn.Principal
 	writes    bool
+	events    bool // opens events and the log's bookmark, and no chart
 }
 
 // Mint makes the Scope of a verified principal at the route of its own tenant.
@@ -38,7 +39,7 @@ func MintAudit(p authn.Principal, r *routes.Route) (Scope, error) {
 	if p.Kind != authn.Operator || p.Tenant != r.Tenant.ID || r.Tenant.Number == 0 {
 		return Scope{}, fault.New(fault.Forbidden, "this ticket is not valid for this tenant")
 	}
-	return Scope{tenant: p.Tenant, number: r.Tenant.Number, principal: p}, nil
+	return Scope{tenant: p.Tenant, number: r.Tenant.Number, principal: p, events: true}, nil
 }
 
 // Tenant is the one tenant of s.
@@ -56,4 +57,12 @@ func (s Scope) check(write bool) error {
 		return fault.New(fault.Locked, "this tenant is read-only now")
 	}
 	return nil
+}
+
+// chart refuses Scopes that open no chart.
+func (s Scope) chart(write bool) error {
+	if s.events {
+		return fault.New(fault.Internal, "this scope opens events and no chart")
+	}
+	return s.check(write)
 }

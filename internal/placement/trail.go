@@ -20,7 +20,7 @@ const (
 // Trail gives a page of a tenant's event rows: of all, or of one patient by its blind id (0 = of all).
 func (c *Charts) Trail(ctx context.Context, s Scope, patient int64, r audit.Range) (out []audit.Row, err error) {
 	r = r.Filled()
-	err = c.Read(ctx, s, func(b *Batch) {
+	err = c.readEvents(ctx, s, func(b *Batch) {
 		args := []any{r.After, r.Before, r.Limit}
 		sql := trailSQL
 		switch {
@@ -67,7 +67,7 @@ func (c *Charts) Horizon(ctx context.Context) (xid uint64, err error) {
 // position of the last.
 func (c *Charts) Feed(ctx context.Context, s Scope, a audit.FeedAsk) (out []audit.Row, last audit.Position, err error) {
 	last = a.After
-	err = c.Read(ctx, s, func(b *Batch) {
+	err = c.readEvents(ctx, s, func(b *Batch) {
 		b.Queue(feedSQL, a.From, a.Until, a.After.XID, a.After.ID, min(a.Limit, audit.PageLimit)).Query(func(r pgx.Rows) error {
 			out, last = out[:0], a.After
 			for r.Next() {

@@ -40,6 +40,10 @@ type File struct {
 	TicketPublic string            `json:"ticket_public_key,omitempty"` // keys: PEM file, its public half; not needed beside control
 	Cell         string            `json:"cell,omitempty"`              // cell: its name; control: where new tenants are placed
 	KMSFile      string            `json:"kms_file,omitempty"`          // keys: file KMS; a passphrase comes from CORDON_KMS_PASSPHRASE
+	Worm         string            `json:"worm,omitempty"`              // cell, control, keys: write-once storage of the audit ledger (worm.Open)
+	LogKeys      map[string]string `json:"log_keys,omitempty"`          // cell, control, keys → file with the signing key of its logs
+	LogPublic    []string          `json:"log_public_keys,omitempty"`   // of all three; not needed when all roles are here
+	AuditKeys    map[string]string `json:"audit_keys,omitempty"`        // control, keys → file with 32 random bytes or more
 	Owner        string            `json:"owner,omitempty"`             // database role that owns the tables; for --migrate
 	Operators    map[string]string `json:"operators,omitempty"`         // control: name → file with the operator's token
 	Leases       LeasesFile        `json:"leases"`                      // keys: optional
@@ -146,6 +150,9 @@ func (f *File) Open(ctx context.Context, roles Roles) (*Opened, error) {
 		if err := f.openKeys(o); err != nil {
 			return nil, err
 		}
+	}
+	if err := f.openLedger(ctx, o); err != nil {
+		return nil, err
 	}
 	var err error
 	if o.Management, err = listen(ctx, f.Management); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/keys"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/limit"
 	"github.com/cordon-ehr/cordon/internal/mesh"
 	"github.com/cordon-ehr/cordon/internal/pg"
@@ -33,6 +34,7 @@ type Config struct {
 	Cell    cell.Config
 	Control control.Config
 	Keys    Keys
+	Ledger  Ledger
 	TLS     *tls.Config       // of the public listener
 	Accept  limit.Connections // of the public listener
 }
@@ -41,6 +43,7 @@ type Config struct {
 type Keys struct {
 	Database string // DSN as the broker's role
 	KMS      keyring.KMS
+	AuditKey []byte           // authenticates the broker's events
 	Ticket   crypto.PublicKey // verifies control's job tickets
 	Lease    time.Duration    // see keys.Config
 	Overlap  time.Duration    // see keys.Config
@@ -56,6 +59,7 @@ type Platform struct {
 	broker  *keys.Broker
 	keys    *pg.Pool
 	members map[string]*member
+	logs    map[string]ledger.Role
 	log     *slog.Logger
 	cfg     Config
 }
@@ -66,6 +70,10 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Platform, error) {
 		cfg.Mesh.Domain = "cordon.internal"
 	}
 	p := &Platform{Metrics: telemetry.NewMetrics(), log: log, cfg: cfg, members: map[string]*member{}}
+	var err error
+	if p.logs, err = cfg.Ledger.roles(cfg.Roles); err != nil {
+		return nil, err
+	}
 	if err := p.join(); err != nil {
 		return nil, err
 	}
@@ -87,9 +95,15 @@ func (p *Platform) buildKeys(ctx context.Context) (err error) {
 	if p.keys, err = pg.Open(ctx, p.cfg.Keys.Database, 8); err != nil {
 		return err
 	}
-	store := keyring.NewStore(p.keys, p.cfg.Keys.KMS)
+	store := keyring.NewStore(p.keys, p.cfg.Keys.KMS, p.cfg.Keys.AuditKey)
 	p.broker = keys.NewBroker(store, keys.Config{Lease: p.cfg.Keys.Lease, Control: p.cfg.Keys.Ticket, Overlap: p.cfg.Keys.Overlap,
-		Limits: p.cfg.Keys.Limits, Metrics: p.Metrics, Log: p.log}, time.Now)
+		Limits: p.cfg.Keys.Limits, Metrics: p.Metrics, Log: p.log,
+		Ledger: p.logs[mesh.Keys], Alerted: p.Metrics.LedgerAlert}, time.Now)
+	at, err := p.toControl(mesh.Keys)
+	if err != nil {
+		return err
+	}
+	p.broker.Connect(at)
 	p.members[mesh.Keys].rec = store
 	wire.ServeKeys(p.members[mesh.Keys].server, p.broker)
 	return nil
@@ -105,6 +119,7 @@ func (p *Platform) buildControl(ctx context.Context) error {
 		return err
 	}
 	cfg := p.cfg.Control
+	cfg.Ledger, cfg.Alerted = p.logs[mesh.Control], p.Metrics.LedgerAlert
 	cfg.KnownType = func(t string) bool { return fhir.ResourceType(t) != nil }
 	if p.Control, err = control.New(ctx, cfg, broker, p.log); err != nil {
 		return err
@@ -124,7 +139,9 @@ func (p *Platform) buildCell(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.cell, err = cell.New(ctx, p.cfg.Cell, cell.Peers{Broker: broker, Control: at, Denials: at, Trail: at}, p.Metrics, p.log); err != nil {
+	cfg := p.cfg.Cell
+	cfg.Ledger = p.logs[mesh.Cell]
+	if p.cell, err = cell.New(ctx, cfg, cell.Peers{Broker: broker, Control: at, Denials: at, Trail: at, Witness: at}, p.Metrics, p.log); err != nil {
 		return err
 	}
 	p.members[mesh.Cell].rec = at

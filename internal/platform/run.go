@@ -73,6 +73,9 @@ func (p *Platform) Run(ctx context.Context, public, management net.Listener, rea
 }
 
 func (p *Platform) runs() (out []func(context.Context) error) {
+	if p.broker != nil {
+		out = append(out, p.broker.Run)
+	}
 	if p.Control != nil {
 		out = append(out, p.Control.Run)
 	}
@@ -200,6 +203,10 @@ func (p *Platform) management() http.Handler {
 			return
 		}
 		_, _ = w.Write([]byte("ready\n"))
+		// A log that is stopped does not stop the platform: it is told of here, in an event, a metric and by verification.
+		for log, why := range p.stoppedLogs() {
+			_, _ = fmt.Fprintf(w, "log %s is stopped: %s\n", log, why)
+		}
 	})
 	m.Handle("GET /metrics", p.Metrics.Handler())
 	return m

@@ -37,8 +37,10 @@ type Registry struct {
 	pool *pg.Pool
 }
 
-// New works as control's database role.
-func New(pool *pg.Pool) *Registry { return &Registry{auditlog.New(pool), pool} }
+// New works as control's database role. auditKey authenticates its events.
+func New(pool *pg.Pool, auditKey []byte) *Registry {
+	return &Registry{auditlog.New(pool, auditKey), pool}
+}
 
 // Entry is a tenant with the public keys of its tokens.
 type Entry struct {

@@ -107,5 +107,15 @@ func (t *Table) Ready() <-chan struct{} { return t.ready }
 // BySlug finds a tenant by its name in the URL.
 func (t *Table) BySlug(s tenant.Slug) (*Route, bool) { r, ok := t.state.Load().bySlug[s]; return r, ok }
 
+// All gives every route of the newest snapshot, in no order.
+func (t *Table) All() []*Route {
+	v := t.state.Load()
+	out := make([]*Route, 0, len(v.byID))
+	for _, r := range v.byID {
+		out = append(out, r)
+	}
+	return out
+}
+
 // ByID finds a tenant by its id.
 func (t *Table) ByID(id tenant.ID) (*Route, bool) { r, ok := t.state.Load().byID[id]; return r, ok }

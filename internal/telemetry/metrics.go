@@ -18,6 +18,7 @@ type Metrics struct {
 	audits   prometheus.Counter
 	leases   *prometheus.CounterVec
 	stopped  prometheus.Counter
+	stops    *prometheus.CounterVec
 	limited  *prometheus.CounterVec
 }
 
@@ -35,10 +36,12 @@ func NewMetrics() *Metrics {
 			Name: "cordon_leases_total", Help: "Requests for keys, by what became of them: granted, refused, failed, stopped."}, []string{"outcome"}),
 		stopped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "cordon_identities_stopped_total", Help: "Service identities that this broker stopped."}),
+		stops: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cordon_ledger_alerts_total", Help: "Times that a log of events stopped or met a row that nobody wrote, by stream and kind."}, []string{"stream", "kind"}),
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "cordon_limited_total", Help: "Requests that a limit refused, by role and limit."}, []string{"role", "limit"}),
 	}
-	m.reg.MustRegister(m.requests, m.seconds, m.audits, m.leases, m.stopped, m.limited, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.reg.MustRegister(m.requests, m.seconds, m.audits, m.leases, m.stopped, m.stops, m.limited, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -50,6 +53,9 @@ func (m *Metrics) Request(role, interaction string, status int, took time.Durati
 
 // Audited counts durable events.
 func (m *Metrics) Audited(n int) { m.audits.Add(float64(n)) }
+
+// LedgerAlert counts a log that stopped.
+func (m *Metrics) LedgerAlert(stream, kind string) { m.stops.WithLabelValues(stream, kind).Inc() }
 
 // Lease counts a request for keys: granted, refused, failed or stopped.
 func (m *Metrics) Lease(outcome string) { m.leases.WithLabelValues(outcome).Inc() }

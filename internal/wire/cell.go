@@ -19,6 +19,7 @@ type CellRole interface {
 	Probe(ctx context.Context, t tenant.Tenant) error
 	Events(ctx context.Context, t tenant.ID, ticket string, by audit.By) rpc.Events
 	cellTrail
+	cellLogs
 }
 
 type events struct {
@@ -40,6 +41,7 @@ func ServeCell(s *mesh.Server, c CellRole) {
 		return c.Events(ctx, in.Tenant, in.Ticket, in.By)
 	})
 	serveCellTrail(s, c)
+	serveCellLogs(s, c)
 }
 
 // Cells are the cells as edge and control hold them: each call goes to the cell that the tenant is placed on.

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -13,6 +14,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/authn"
 	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/mesh"
 	"github.com/cordon-ehr/cordon/internal/routes"
 	"github.com/cordon-ehr/cordon/internal/rpc"
@@ -22,6 +24,7 @@ import (
 type ControlRole interface {
 	routes.Source
 	rpc.Denials
+	ledger.Witness
 	Tenant(w http.ResponseWriter, r *http.Request, a rpc.Assertion)
 	Operator(w http.ResponseWriter, r *http.Request, a rpc.Assertion)
 	AuditPage(ctx context.Context, a audit.Ask) ([]audit.Plain, error)
@@ -73,6 +76,12 @@ func ServeControl(s *mesh.Server, c ControlRole) {
 	})
 	mesh.Handle(s, "control.AuditPage", func(ctx context.Context, _ mesh.Identity, in audit.Ask) ([]audit.Plain, error) {
 		return c.AuditPage(ctx, in)
+	})
+	mesh.Handle(s, "control.Cosign", func(ctx context.Context, peer mesh.Identity, in ledger.Ask) (ledger.Cosigned, error) {
+		if !strings.HasSuffix(in.Log, "/"+peer.Role) {
+			return ledger.Cosigned{}, fault.New(fault.Forbidden, "a role asks for its own logs only")
+		}
+		return c.Cosign(ctx, in)
 	})
 	mesh.HandleForward(s, "control.Tenant", c.Tenant)
 	mesh.HandleForward(s, "control.Operator", c.Operator)

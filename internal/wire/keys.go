@@ -28,6 +28,7 @@ type KeysRole interface {
 	Events(ctx context.Context, t tenant.ID, each func([]byte) error) error
 	keyOperations
 	keysTrail
+	keysLogs
 }
 
 type (
@@ -65,6 +66,7 @@ func ServeKeys(s *mesh.Server, k KeysRole) {
 	})
 	serveKeyOperations(s, k)
 	serveKeysTrail(s, k)
+	serveKeysLogs(s, k)
 }
 
 // Keys is the keys role as its callers hold it.
