@@ -125,11 +125,12 @@ func TestSequencedSoon(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.Do(t, http.MethodGet, "/Patient/none", nil)
+	control := p.SuperuserOn(t, "cordon_control")
 	cordontest.Eventually(t, "readiness, the metric and an event name the log that was cut", func() bool {
 		ready := string(p.Send(t, http.MethodGet, p.Info.Management+"/readyz", nil, nil).Body)
 		metrics := string(p.Send(t, http.MethodGet, p.Info.Management+"/metrics", nil, nil).Body)
 		var alerts int
-		err := p.SuperuserOn(t, "cordon_control").QueryRow(t.Context(), `SELECT count(*) FROM audit WHERE tenant = $1::uuid AND convert_from(body, 'UTF8')::jsonb->>'subtype' = 'ledger-alert'`, n.ID).Scan(&alerts)
+		err := control.QueryRow(t.Context(), `SELECT count(*) FROM audit WHERE tenant = $1::uuid AND convert_from(body, 'UTF8')::jsonb->>'subtype' = 'ledger-alert'`, n.ID).Scan(&alerts)
 		return err == nil && alerts > 0 && ready == "ready\nlog cordon/"+n.ID+"/cell is stopped: tail cut\n" && strings.Contains(metrics, "cordon_ledger_alerts_total{kind=\"tail cut\",stream=\"cell\"} 1\n")
 	})
 }

@@ -192,7 +192,7 @@ func LedgerAlert(t tenant.ID, from Source, stream, kind, event string) Event {
 	e := Event{Tenant: t, Type: "security", Subtype: "ledger-alert", Action: Execute, Outcome: SeriousFail, OutcomeDesc: stream + ": " + kind,
 		Agent: Agent{Kind: "service", ID: from.Role}, Source: from, Decision: Decision{Policy: "ledger/1", Reason: kind}}
 	if event != "" {
-		e.Entity = Entity{Type: "AuditEvent", ID: phi.Text(event)}
+		e.Decision.Reason += ": event " + event // no entity: control keeps no event about a resource
 	}
 	return New(e)
 }
