@@ -41,8 +41,9 @@ func (e Event) Check() error {
 		missing = "agent's id"
 	case e.Source.Role == "":
 		missing = "source"
-	// Edge and control also see what is of no tenant: an unknown host, the list of tenants. Cell and keys never do.
-	case e.Tenant.IsZero() && (e.Source.Role == "cell" || e.Source.Role == "keys"):
+	// The edge also sees requests of no tenant, such as those to an unknown host. What cell and keys do with charts and keys is a tenant's;
+	// their decisions on the mesh and their alarms are the platform's.
+	case e.Tenant.IsZero() && (e.Source.Role == "cell" || e.Source.Role == "keys") && (e.Type == "rest" || e.Type == "key" || e.Type == "token"):
 		missing = "tenant"
 	case e.Type == "rest" && e.Decision.Policy == "":
 		missing = "policy of its decision"

@@ -37,7 +37,7 @@ func FuzzOpenRow(f *testing.F) {
 		return key, nil
 	}
 	of := tenant.NewID()
-	e := New(Event{Tenant: of, Type: "rest", Subtype: "read"})
+	e := New(Event{Tenant: of, Type: "rest", Subtype: "read", Action: Read, Outcome: Success, Agent: Agent{Kind: "client", ID: "c"}, Source: Source{Role: "cell"}, Decision: Decision{Allow: true, Policy: "p/1"}})
 	row, err := Seal(e, key, 7)
 	if err != nil {
 		f.Fatal(err)
