@@ -26,6 +26,7 @@ var mayImport = map[string]string{
 	// ground
 	"fault": "", "tenant": "", "phi": "", "telemetry": "",
 	"pg": "", "pgserver": "", "synth": "",
+	"posture": "pg", "prove": "",
 	// FHIR as data: no I/O
 	"fhir": "", "fhir/search": "fhir",
 	"outcome": "",
@@ -33,12 +34,13 @@ var mayImport = map[string]string{
 	"seal": "", "authz": "", "lease": "seal",
 	"audit":     "seal",
 	"auditlog":  "audit pg",
+	"alert":     "audit",
 	"routes":    "",
 	"rpc":       "audit",
 	"authn":     "authz routes",
-	"placement": "pg audit authn routes",
-	"keyring":   "pg audit auditlog seal",
-	"registry":  "pg audit auditlog",
+	"placement": "pg posture audit authn routes",
+	"keyring":   "pg posture audit auditlog seal",
+	"registry":  "pg posture audit auditlog",
 	// capabilities
 	"identity":  "registry audit authn authz",
 	"provision": "registry audit",
@@ -49,13 +51,13 @@ var mayImport = map[string]string{
 	"fhirhttp": "record outcome fhir fhir/search telemetry",
 	// roles: they never import each other, and meet over the interfaces that each declares
 	"edge":    "routes authn audit rpc outcome telemetry",
-	"keys":    "keyring audit authn lease",
-	"control": "registry provision identity audit authn lease routes rpc outcome pg",
-	"cell":    "fhirhttp record placement audit authn lease routes rpc outcome pg telemetry",
+	"keys":    "alert posture prove seal telemetry keyring audit authn lease",
+	"control": "posture prove telemetry registry provision identity audit authn lease routes rpc outcome pg",
+	"cell":    "posture prove alert fhirhttp record placement audit authn lease routes rpc outcome pg telemetry",
 	// the process
-	"platform":   "edge cell control keys keyring pg fhir telemetry",
-	"dev":        "platform edge cell control keyring identity registry placement pg pgserver",
-	"cordontest": "dev pgserver telemetry",
+	"platform":   "posture edge cell control keys keyring pg fhir telemetry",
+	"dev":        "posture platform edge cell control keyring identity registry placement pg pgserver",
+	"cordontest": "posture dev pgserver telemetry",
 }
 
 // never are walls that must hold through any number of rooms, each with its reason.

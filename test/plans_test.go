@@ -2,7 +2,6 @@ package test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -102,7 +101,7 @@ func checkPlans(t *testing.T, su *pgx.Conn, p *cordontest.Platform) {
 			t.Fatalf("a plan in the log is not JSON: %v", err)
 		}
 		plans++
-		for _, what := range wrongNodes(e.Plan, "") {
+		for _, what := range cordontest.WrongNodes(e.Query, e.Plan) {
 			if k := what + e.Query; !seen[k] {
 				seen[k] = true
 				t.Errorf("%s in\n%s", what, e.Query)
@@ -113,28 +112,4 @@ func checkPlans(t *testing.T, su *pgx.Conn, p *cordontest.Platform) {
 		t.Errorf("only %d plans were read", plans)
 	}
 	t.Logf("%d plans", plans)
-}
-
-// wrongNodes walks a plan and names what must not be in it.
-func wrongNodes(n map[string]any, in string) (out []string) {
-	kind := fmt.Sprint(n["Node Type"])
-	rel := fmt.Sprint(n["Relation Name"])
-	at := kind + " on " + rel + in
-	switch kind {
-	case "Seq Scan", "Bitmap Heap Scan", "Hash Join", "Merge Join", "Materialize":
-		out = append(out, at)
-	}
-	// A lookup of one row by its key may look at that row; a walk may not.
-	one := n["Index Name"] == "head_pkey" && strings.Contains(fmt.Sprint(n["Index Cond"]), "rid")
-	if f, ok := n["Filter"]; ok && strings.HasPrefix(kind, "Index") && !one {
-		out = append(out, fmt.Sprintf("%s filters %v (removed %v)", at, f, n["Rows Removed by Filter"]))
-	}
-	if strings.HasPrefix(kind, "Index") && !strings.Contains(fmt.Sprint(n["Index Cond"]), "tenant") {
-		out = append(out, at+" without the tenant in its condition")
-	}
-	subs, _ := n["Plans"].([]any)
-	for _, s := range subs {
-		out = append(out, wrongNodes(s.(map[string]any), " under "+kind)...)
-	}
-	return out
 }

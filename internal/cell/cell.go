@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/cordon-ehr/cordon/internal/alert"
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/authn"
 	"github.com/cordon-ehr/cordon/internal/fault"
@@ -18,6 +19,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/placement"
+	"github.com/cordon-ehr/cordon/internal/posture"
 	"github.com/cordon-ehr/cordon/internal/record"
 	"github.com/cordon-ehr/cordon/internal/routes"
 	"github.com/cordon-ehr/cordon/internal/rpc"
@@ -31,6 +33,8 @@ type Config struct {
 	Database    string // DSN as the cell's role
 	Connections int32  // 0 = 24
 	Flushers    int    // group-commit workers for audit events of reads; 0 = one for two cores, two at least
+	Posture     posture.Options
+	Heard       func(sql string) // hears every statement on charts; nil outside of tests
 }
 
 // Peers are the other roles as the cell sees them.
@@ -45,6 +49,9 @@ type Cell struct {
 	cfg      Config
 	pool     *pg.Pool
 	own      *pg.Pool // the flusher's own
+	eye      *pg.Pool // the self-check's own: it looks while all others are busy
+	walls    *posture.Watch
+	alarm    *alert.Alarm
 	charts   *placement.Charts
 	flusher  *audit.Flusher[placement.Scope]
 	table    *routes.Table
@@ -65,41 +72,48 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 		// more commits; with more cores there is more to gather.
 		cfg.Flushers = max(2, runtime.GOMAXPROCS(0)/2)
 	}
-	pool, err := pg.Open(ctx, cfg.Database, cfg.Connections)
+	pool, err := pg.Open(ctx, cfg.Database, cfg.Connections, cfg.Heard)
 	if err != nil {
 		return nil, err
 	}
 	charts := placement.NewCharts(pool)
-	if err := charts.Check(ctx); err != nil {
-		pool.Close()
+	// Events of requests that hold a connection while they wait must not wait for one of the same pool.
+	events, err := pg.Open(ctx, cfg.Database, int32(cfg.Flushers), cfg.Heard)
+	if err != nil {
 		return nil, err
 	}
-	// Events of requests that hold a connection while they wait must not wait for one of the same pool.
-	events, err := pg.Open(ctx, cfg.Database, int32(cfg.Flushers))
+	eye, err := pg.Open(ctx, cfg.Database, 1, nil)
 	if err != nil {
 		return nil, err
 	}
 	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events), cfg.Flushers, metrics.Audited)
 	table := routes.NewTable()
-	return &Cell{cfg: cfg, pool: pool, own: events, charts: charts, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
+	log = log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))
+	c := &Cell{cfg: cfg, pool: pool, own: events, eye: eye, charts: charts, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
 		leases: lease.NewCache(peers.Broker, time.Now), face: fhirhttp.New(record.New(charts, flusher, cfg.Name, time.Now), metrics, log),
-		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}, nil
+		peers: peers, log: log, alarm: alert.New(peers.Denials, audit.Source{Role: "cell", Site: cfg.Name}, metrics, log, time.Now)}
+	c.walls = c.watch(metrics)
+	return c, nil
 }
 
 // Run pulls the directory until ctx ends, then writes what audit events are under way and closes.
 func (c *Cell) Run(ctx context.Context) error {
+	watching := make(chan struct{})
+	go func() { defer close(watching); c.walls.Run(ctx) }()
 	err := c.table.Run(ctx, "cell/"+c.cfg.Name, c.peers.Control)
+	<-watching
 	c.flusher.Close()
 	c.own.Close()
+	c.eye.Close()
 	c.pool.Close()
 	return err
 }
 
-// Ready reports whether the cell can serve: with a database whose lock is not on, it cannot.
+// Ready reports whether the cell can serve, and names every wall that does not stand.
 func (c *Cell) Ready(ctx context.Context) error {
 	select {
 	case <-c.table.Ready():
-		return c.charts.Check(ctx)
+		return c.walls.Look(ctx)
 	default:
 		return fault.New(fault.Unavailable, "no directory yet")
 	}
@@ -109,6 +123,10 @@ func (c *Cell) Ready(ctx context.Context) error {
 // that the edge names.
 func (c *Cell) Forward(w http.ResponseWriter, r *http.Request, a rpc.Assertion) {
 	ctx := telemetry.WithRequestID(r.Context(), a.Request)
+	if err := c.walls.OK(); err != nil {
+		outcome.Error(w, err)
+		return
+	}
 	route, ok := c.table.ByID(a.Tenant)
 	if !ok || route.Tenant.Cell != c.cfg.Name {
 		outcome.Error(w, fault.New(fault.Unavailable, "the tenant is not served here now"))
@@ -146,7 +164,8 @@ func (c *Cell) caller(ctx context.Context, r *http.Request, route *routes.Route,
 	}
 	return &record.Caller{Scope: scope, Ring: ring, Request: a.Request, Base: route.FHIRBase(), Query: phi.Text(r.URL.RawQuery),
 		Agent: audit.Agent{Kind: string(p.Kind), ID: p.Subject, Client: p.Client, TokenID: p.TokenID, Address: a.Address,
-			UserHash: audit.HashUserAgent(r.UserAgent())}}, nil
+			UserHash: audit.HashUserAgent(r.UserAgent())},
+		Broken: func(table, kind string) { c.alarm.SealBroken(ctx, p.Tenant, table, kind, a.Request) }}, nil
 }
 
 // deny records a refusal that happened before there was a Scope.

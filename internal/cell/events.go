@@ -28,6 +28,9 @@ func (c *Cell) Events(ctx context.Context, t tenant.ID, ticket string, by audit.
 }
 
 func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.By, yield func(rpc.Event) bool) error {
+	if err := c.walls.OK(); err != nil {
+		return err
+	}
 	route, ok := c.table.ByID(t)
 	if !ok {
 		return fault.New(fault.NotFound, "no such tenant")
@@ -56,6 +59,7 @@ func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.
 		for _, r := range rows {
 			b, err := r.Open(t, ring.AuditKey)
 			if err != nil {
+				c.alarm.SealBroken(ctx, t, "audit", "AuditEvent", by.Request)
 				return err
 			}
 			if !yield(rpc.Event{ID: r.ID, JSON: b}) {

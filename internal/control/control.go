@@ -13,10 +13,12 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/identity"
 	"github.com/cordon-ehr/cordon/internal/pg"
+	"github.com/cordon-ehr/cordon/internal/posture"
 	"github.com/cordon-ehr/cordon/internal/provision"
 	"github.com/cordon-ehr/cordon/internal/registry"
 	"github.com/cordon-ehr/cordon/internal/routes"
 	"github.com/cordon-ehr/cordon/internal/rpc"
+	"github.com/cordon-ehr/cordon/internal/telemetry"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
@@ -27,6 +29,8 @@ type Config struct {
 	Cell      string // where new tenants are placed
 	TicketKey *ecdsa.PrivateKey
 	KnownType func(string) bool
+	Posture   posture.Options
+	Metrics   *telemetry.Metrics
 	Step      func(step string) // called after each recorded step of a plan; nil outside of tests
 }
 
@@ -56,12 +60,13 @@ type Control struct {
 	cell     Cell
 	tenants  *http.ServeMux
 	api      *http.ServeMux
+	walls    *posture.Watch
 	log      *slog.Logger
 }
 
 // New builds control; Connect gives it the cell, which pulls from control and so comes later.
 func New(ctx context.Context, cfg Config, broker Broker, log *slog.Logger) (*Control, error) {
-	pool, err := pg.Open(ctx, cfg.Database, 8)
+	pool, err := pg.Open(ctx, cfg.Database, 8, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +79,7 @@ func New(ctx context.Context, cfg Config, broker Broker, log *slog.Logger) (*Con
 		return nil, err
 	}
 	c.tenants, c.api = c.tenantRoutes(), c.operatorRoutes()
+	c.walls = c.watch()
 	return c, nil
 }
 
@@ -85,13 +91,16 @@ func (c *Control) Connect(cell Cell) {
 
 // Run keeps the directory fresh until ctx ends, then closes.
 func (c *Control) Run(ctx context.Context) error {
+	watching := make(chan struct{})
+	go func() { defer close(watching); c.walls.Run(ctx) }()
 	c.hub.run(ctx)
+	<-watching
 	c.pool.Close()
 	return nil
 }
 
-// Ready reports whether control can serve.
-func (c *Control) Ready(ctx context.Context) error { return c.registry.Ping(ctx) }
+// Ready reports whether control can serve, and names every wall that does not stand.
+func (c *Control) Ready(ctx context.Context) error { return c.walls.Look(ctx) }
 
 // Pull implements routes.Source.
 func (c *Control) Pull(ctx context.Context, puller string, known int64) (routes.Snapshot, error) {

@@ -40,7 +40,10 @@ func (c *Control) operatorRoutes() *http.ServeMux {
 	} {
 		m.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			by := operator(r.Context())
-			err := c.reading(r, by)
+			err := c.walls.OK()
+			if err == nil {
+				err = c.reading(r, by)
+			}
 			var v any
 			if err == nil {
 				v, err = h(r, by)

@@ -21,16 +21,18 @@ import (
 
 	"github.com/cordon-ehr/cordon/internal/dev"
 	"github.com/cordon-ehr/cordon/internal/pgserver"
+	"github.com/cordon-ehr/cordon/internal/posture"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
 )
 
 // Platform is a running platform.
 type Platform struct {
-	Info dev.Info
-	Dir  string
-	Logs *Log // what the process logged
-	HTTP *http.Client
-	stop func() error
+	Info  dev.Info
+	Dir   string
+	Logs  *Log // what the process logged
+	HTTP  *http.Client
+	stop  func() error
+	heard statements
 }
 
 // shared is the one platform of a test binary.
@@ -43,7 +45,7 @@ var shared struct {
 // Shared gives the test binary's platform, started at the first call. The package's TestMain must be Main.
 func Shared(t testing.TB) *Platform {
 	t.Helper()
-	shared.once.Do(func() { shared.p, shared.err = start() })
+	shared.once.Do(func() { shared.p, shared.err = start(nil) })
 	if shared.err != nil {
 		t.Fatalf("start a platform: %v", shared.err)
 	}
@@ -55,6 +57,10 @@ func Main(m *testing.M) {
 	code := m.Run()
 	removeBinary()
 	if p := shared.p; p != nil {
+		if err := p.explainAll(); err != nil {
+			fmt.Fprintln(os.Stderr, "statements that the cell sent:", err)
+			code = 1
+		}
 		if err := p.stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop the platform:", err)
 			code = 1
@@ -64,9 +70,25 @@ func Main(m *testing.M) {
 }
 
 // Own starts a platform for one test alone: for tests that break it.
-func Own(t testing.TB) *Platform {
+func Own(t testing.TB) *Platform { return own(t, nil) }
+
+// Unwatched is Own without the running self-check: for tests of what the other lock holds while one is off. It is looked at once,
+// when the platform starts, and whenever /readyz is asked.
+func Unwatched(t testing.TB) *Platform {
+	return own(t, func(o *dev.Options) { o.Posture.Every = 24 * time.Hour })
+}
+
+// Durable is Own with a Postgres that waits for the disk, and a self-check that wants it to.
+func Durable(t testing.TB) *Platform {
+	return own(t, func(o *dev.Options) {
+		delete(o.Settings, "fsync")
+		o.Posture.Volatile = false
+	})
+}
+
+func own(t testing.TB, set func(*dev.Options)) *Platform {
 	t.Helper()
-	p, err := start()
+	p, err := start(set)
 	if err != nil {
 		t.Fatalf("start a platform: %v", err)
 	}
@@ -80,7 +102,7 @@ func Own(t testing.TB) *Platform {
 
 // start makes a platform in a folder of its own. Postgres does not wait for the disk: a test that asks what survives a crash
 // runs the real binary.
-func start() (*Platform, error) {
+func start(set func(*dev.Options)) (*Platform, error) {
 	dir, err := os.MkdirTemp("", "cordontest")
 	if err != nil {
 		return nil, err
@@ -88,10 +110,12 @@ func start() (*Platform, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Platform{Dir: dir, Logs: &Log{}}
 	ready, done := make(chan dev.Info, 1), make(chan error, 1)
-	go func() {
-		done <- dev.Run(ctx, dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelInfo),
-			Settings: map[string]string{"fsync": "off", "shared_buffers": "64MB"}, Ready: func(i dev.Info) error { ready <- i; return nil }})
-	}()
+	o := dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelInfo), Posture: posture.Options{Volatile: true}, Heard: p.heard.add,
+		Settings: map[string]string{"fsync": "off", "shared_buffers": "64MB"}, Ready: func(i dev.Info) error { ready <- i; return nil }}
+	if set != nil {
+		set(&o)
+	}
+	go func() { done <- dev.Run(ctx, o) }()
 	p.stop = sync.OnceValue(func() error {
 		cancel()
 		err := <-done

@@ -18,6 +18,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/pgserver"
 	"github.com/cordon-ehr/cordon/internal/platform"
+	"github.com/cordon-ehr/cordon/internal/posture"
 )
 
 // Options of a development platform.
@@ -27,6 +28,8 @@ type Options struct {
 	Bin        string            // folder with Postgres' programs; "" = find
 	Passphrase string            // of the root key; "" = DIR/kms.json holds the key itself
 	Settings   map[string]string // further settings of Postgres
+	Posture    posture.Options   // of every role's self-check
+	Heard      func(sql string)  // see cell.Config
 	Log        *slog.Logger
 	Ready      func(Info) error // called when DIR/dev.json is there
 	Step       func(string)     // see control.Config
@@ -169,9 +172,9 @@ func configure(dir string, o Options, st *state, db *pgserver.Server, address st
 	url := "https://" + net.JoinHostPort(name, port)
 	return platform.Config{
 		Edge:    edge.Config{PublicURL: url, Hosts: []string{"localhost", "127.0.0.1", "::1"}, Domain: "localhost"},
-		Cell:    cell.Config{Name: "cell1", Database: dsn(0)},
-		Control: control.Config{Database: dsn(1), PublicURL: url, Cell: "cell1", Step: o.Step},
-		Keys:    platform.Keys{Database: dsn(2), KMS: kms},
+		Cell:    cell.Config{Name: "cell1", Database: dsn(0), Posture: o.Posture, Heard: o.Heard},
+		Control: control.Config{Database: dsn(1), PublicURL: url, Cell: "cell1", Step: o.Step, Posture: o.Posture},
+		Keys:    platform.Keys{Database: dsn(2), KMS: kms, Posture: o.Posture},
 		TLS:     tlsConfig,
 	}, nil
 }

@@ -8,18 +8,24 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/maypok86/otter/v2"
 
+	"github.com/cordon-ehr/cordon/internal/alert"
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/authn"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/posture"
+	"github.com/cordon-ehr/cordon/internal/seal"
+	"github.com/cordon-ehr/cordon/internal/telemetry"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
@@ -27,6 +33,9 @@ import (
 type Config struct {
 	Lease   time.Duration    // how long a grant lives; 0 = 5 minutes
 	Control crypto.PublicKey // verifies control's job tickets (ECDSA P-256)
+	Posture posture.Options
+	Metrics *telemetry.Metrics
+	Log     *slog.Logger
 }
 
 // Broker serves leases and signatures. It is safe for concurrent use.
@@ -35,6 +44,8 @@ type Broker struct {
 	cfg   Config
 	now   func() time.Time
 	sign  *otter.Cache[tenant.ID, signer]
+	walls *posture.Watch
+	alarm *alert.Alarm
 }
 
 type signer struct {
@@ -47,8 +58,11 @@ func NewBroker(store *keyring.Store, cfg Config, now func() time.Time) *Broker {
 	if cfg.Lease == 0 {
 		cfg.Lease = 5 * time.Minute
 	}
-	return &Broker{store: store, cfg: cfg, now: now, sign: otter.Must(&otter.Options[tenant.ID, signer]{MaximumSize: 10_000,
-		ExpiryCalculator: otter.ExpiryWriting[tenant.ID, signer](time.Minute)})}
+	b := &Broker{store: store, cfg: cfg, now: now, sign: otter.Must(&otter.Options[tenant.ID, signer]{MaximumSize: 10_000,
+		ExpiryCalculator: otter.ExpiryWriting[tenant.ID, signer](time.Minute)}),
+		alarm: alert.New(store, audit.Source{Role: "keys"}, cfg.Metrics, cfg.Log, now)}
+	b.walls = b.watch()
+	return b
 }
 
 func (b *Broker) event(t tenant.ID, subtype string, who audit.Agent) audit.Event {
@@ -58,6 +72,9 @@ func (b *Broker) event(t tenant.ID, subtype string, who audit.Agent) audit.Event
 
 // Mint gives a tenant its keys; it may be repeated.
 func (b *Broker) Mint(ctx context.Context, t tenant.ID, by audit.By) error {
+	if err := b.walls.OK(); err != nil {
+		return err
+	}
 	e := b.event(t, "mint", by.Agent)
 	e.Action, e.Request = audit.Create, by.Request
 	return b.store.Mint(ctx, t, e)
@@ -74,6 +91,9 @@ func (b *Broker) PublicKeys(ctx context.Context, t tenant.ID) (jose.JSONWebKeySe
 
 // Sign makes an access token of claims, under the tenant's own key. Control, which asks, has recorded the token before.
 func (b *Broker) Sign(ctx context.Context, t tenant.ID, c authn.Claims) (string, error) {
+	if err := b.walls.OK(); err != nil {
+		return "", err
+	}
 	if c.Tenant != t.String() {
 		return "", fault.New(fault.Forbidden, "the claims are of another tenant")
 	}
@@ -99,7 +119,7 @@ func (b *Broker) Sign(ctx context.Context, t tenant.ID, c authn.Claims) (string,
 
 func (b *Broker) signer(ctx context.Context, t tenant.ID) (signer, error) {
 	return b.sign.Get(ctx, t, otter.LoaderFunc[tenant.ID, signer](func(ctx context.Context, t tenant.ID) (signer, error) {
-		secrets, err := b.store.Secrets(ctx, t, keyring.Sign)
+		secrets, err := b.secrets(ctx, t, keyring.Sign)
 		if err != nil {
 			return signer{}, err
 		}
@@ -114,7 +134,13 @@ func (b *Broker) Events(ctx context.Context, t tenant.ID, each func([]byte) erro
 	return b.store.Events(ctx, t, each)
 }
 
-// Ready reports whether the broker can serve.
-func (b *Broker) Ready(ctx context.Context) error { return b.store.Ping(ctx) }
+// secrets unwraps, and raises the alarm when something that is wrapped does not open.
+func (b *Broker) secrets(ctx context.Context, t tenant.ID, kinds ...keyring.Kind) ([]keyring.Secret, error) {
+	out, err := b.store.Secrets(ctx, t, kinds...)
+	if errors.Is(err, seal.ErrBroken) {
+		b.alarm.SealBroken(ctx, t, "secret", "key", "")
+	}
+	return out, err
+}
 
 var _ lease.Broker = (*Broker)(nil)

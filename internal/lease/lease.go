@@ -125,7 +125,7 @@ func pick(m map[int32]*seal.Key, v int32) (*seal.Key, error) {
 	if k, ok := m[v]; ok {
 		return k, nil
 	}
-	return nil, fault.New(fault.Internal, "a stored value names a key version that the tenant does not have")
+	return nil, fault.Wrap(fault.Internal, seal.ErrBroken, "a stored value names a key version that the tenant does not have")
 }
 
 // Cache holds a cell's leases. A lease that has expired is never used; one that is about to expire is renewed with the next

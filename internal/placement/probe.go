@@ -10,11 +10,9 @@ import (
 
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/pg"
+	"github.com/cordon-ehr/cordon/internal/posture"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
-
-// tables are all tables of a chart database that hold tenant rows.
-var tables = []string{"head", "version", "idx", "ref", "range", "audit"}
 
 // errProbed rolls the probe's transaction back.
 var errProbed = errors.New("probed")
@@ -29,10 +27,18 @@ func (c *Charts) Probe(ctx context.Context, t tenant.Tenant) error {
 	if err := c.Check(ctx); err != nil {
 		return err
 	}
-	for _, table := range tables {
+	return c.Rows(ctx, t)
+}
+
+// Rows is Probe by the rows alone, whatever the catalog says.
+func (c *Charts) Rows(ctx context.Context, t tenant.Tenant) error {
+	for _, table := range Expect().Tables {
+		if !table.Walled {
+			continue
+		}
 		for _, probe := range []func(context.Context, tenant.Tenant, string) error{c.probeReads, c.probeNoContext, c.probeInsert} {
-			if err := probe(ctx, t, table); err != nil {
-				return fmt.Errorf("probe %s: %w", table, err)
+			if err := probe(ctx, t, table.Name); err != nil {
+				return fmt.Errorf("probe %s: %w", table.Name, err)
 			}
 		}
 	}
@@ -88,23 +94,9 @@ func unless(err error, codes ...string) error {
 	return err
 }
 
-// checkSQL names what of the database's lock is missing: row security enabled and forced with its one policy for reads and
-// writes on each of our tables, by a role that neither bypasses it nor owns a table nor can become the owner.
-const checkSQL = `SELECT coalesce(string_agg(what, ', ' ORDER BY what), '') FROM (
-SELECT 'the role bypasses row security' AS what FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)
-UNION ALL SELECT 'no table ' || n FROM unnest($1::text[]) AS n WHERE to_regclass(n) IS NULL
-UNION ALL SELECT 'row security of ' || relname FROM pg_class WHERE oid IN (SELECT to_regclass(n) FROM unnest($1::text[]) AS n)
-  AND NOT (relrowsecurity AND relforcerowsecurity AND NOT pg_has_role(relowner, 'MEMBER')
-  AND (SELECT count(*) = 1 AND bool_and(polcmd = '*' AND polqual IS NOT NULL AND polwithcheck IS NOT NULL) FROM pg_policy WHERE polrelid = pg_class.oid))) AS missing`
-
-// Check reads in the catalog that the lock is on. It is cheap: readiness asks it again and again.
+// Check fails, with every reason, unless all walls of the chart database stand.
 func (c *Charts) Check(ctx context.Context) error {
-	var missing string
-	if err := c.pool.Row(ctx, checkSQL, []any{tables}, &missing); err != nil {
-		return err
-	}
-	if missing != "" {
-		return fault.New(fault.Unavailable, "the walls of the chart database are not whole: %s", missing)
-	}
-	return nil
+	e := Expect()
+	e.Volatile = true // whether a commit lasts is no question of walls
+	return posture.Check(ctx, c.pool, e)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/keys"
 	"github.com/cordon-ehr/cordon/internal/pg"
+	"github.com/cordon-ehr/cordon/internal/posture"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
 )
 
@@ -40,6 +41,7 @@ type Keys struct {
 	Database string // DSN as the broker's role
 	KMS      keyring.KMS
 	Lease    time.Duration
+	Posture  posture.Options
 }
 
 // Platform is a started process.
@@ -58,11 +60,12 @@ type Platform struct {
 func New(ctx context.Context, cfg Config, ticket *ecdsa.PrivateKey, log *slog.Logger) (*Platform, error) {
 	p := &Platform{Metrics: telemetry.NewMetrics(), log: log, cfg: cfg}
 	var err error
-	if p.keys, err = pg.Open(ctx, cfg.Keys.Database, 8); err != nil {
+	if p.keys, err = pg.Open(ctx, cfg.Keys.Database, 8, nil); err != nil {
 		return nil, fmt.Errorf("start the keys role: %w", err)
 	}
-	p.broker = keys.NewBroker(keyring.NewStore(p.keys, cfg.Keys.KMS), keys.Config{Lease: cfg.Keys.Lease, Control: &ticket.PublicKey}, time.Now)
-	cfg.Control.TicketKey = ticket
+	p.broker = keys.NewBroker(keyring.NewStore(p.keys, cfg.Keys.KMS), keys.Config{Lease: cfg.Keys.Lease, Control: &ticket.PublicKey,
+		Posture: cfg.Keys.Posture, Metrics: p.Metrics, Log: log.With(slog.String("role", "keys"))}, time.Now)
+	cfg.Control.TicketKey, cfg.Control.Metrics = ticket, p.Metrics
 	cfg.Control.KnownType = func(t string) bool { return fhir.ResourceType(t) != nil }
 	if p.Control, err = control.New(ctx, cfg.Control, p.broker, log); err != nil {
 		return nil, fmt.Errorf("start the control role: %w", err)
@@ -86,7 +89,7 @@ func (p *Platform) Run(ctx context.Context, public, management net.Listener, rea
 	roles, stopRoles := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRoles()
 	var running errgroup.Group
-	for _, run := range []func(context.Context) error{p.Control.Run, p.cell.Run, p.edge.Run} {
+	for _, run := range []func(context.Context) error{p.broker.Run, p.Control.Run, p.cell.Run, p.edge.Run} {
 		running.Go(func() error { return run(roles) })
 	}
 	servers := []*http.Server{p.server(p.edge, p.cfg.TLS), p.server(p.management(), nil)}

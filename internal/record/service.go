@@ -42,7 +42,8 @@ type Caller struct {
 	Base    string   // the tenant's FHIR base URL
 	Query   phi.Text // the raw query, for the event
 	Purpose string
-	told    bool // an event of this call is durable
+	Broken  func(table, kind string) // hears of stored values that do not open, before the caller does
+	told    bool                     // an event of this call is durable
 }
 
 // Resource is one stored version of one resource.

@@ -16,6 +16,9 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	audits   prometheus.Counter
+	down     *prometheus.GaugeVec
+	alerts   *prometheus.CounterVec
+	seals    *prometheus.CounterVec
 }
 
 // NewMetrics makes an empty set with a registry of its own.
@@ -29,7 +32,13 @@ func NewMetrics() *Metrics {
 		audits: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "cordon_audit_events_total", Help: "Audit events made durable by this process."}),
 	}
-	m.reg.MustRegister(m.requests, m.seconds, m.audits, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.down = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "cordon_walls_down", Help: "Open walls that the role's self-check found; while it is not 0 the role serves nothing."}, []string{"role"})
+	m.alerts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "cordon_wall_alerts_total", Help: "Changes of what the self-check found, by role."}, []string{"role"})
+	m.seals = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "cordon_seal_failures_total", Help: "Stored values that did not open in their place, by table."}, []string{"table"})
+	m.reg.MustRegister(m.requests, m.seconds, m.audits, m.down, m.alerts, m.seals, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -41,6 +50,15 @@ func (m *Metrics) Request(role, interaction string, status int, took time.Durati
 
 // Audited counts durable events.
 func (m *Metrics) Audited(n int) { m.audits.Add(float64(n)) }
+
+// Walls tells how many walls of a role are open, whenever that changes.
+func (m *Metrics) Walls(role string, open int) {
+	m.down.WithLabelValues(role).Set(float64(open))
+	m.alerts.WithLabelValues(role).Inc()
+}
+
+// SealFailed counts a stored value that did not open.
+func (m *Metrics) SealFailed(table string) { m.seals.WithLabelValues(table).Inc() }
 
 // Handler serves the Prometheus text format.
 func (m *Metrics) Handler() http.Handler { return promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{}) }
