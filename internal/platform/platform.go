@@ -141,7 +141,7 @@ func (p *Platform) untilReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
-		_, err := p.notReady(ctx)
+		err := p.notReady(ctx)
 		if err == nil {
 			return nil
 		}
@@ -153,17 +153,18 @@ func (p *Platform) untilReady(ctx context.Context) error {
 	}
 }
 
-// notReady names the first role that cannot serve.
-func (p *Platform) notReady(ctx context.Context) (string, error) {
+// notReady names every role that cannot serve, with its reasons.
+func (p *Platform) notReady(ctx context.Context) error {
+	var all []error
 	for _, r := range []struct {
 		name  string
 		ready func(context.Context) error
 	}{{"keys", p.broker.Ready}, {"control", p.Control.Ready}, {"cell", p.cell.Ready}, {"edge", p.edge.Ready}} {
 		if err := r.ready(ctx); err != nil {
-			return r.name, err
+			all = append(all, fmt.Errorf("%s: %s", r.name, fault.Of(err).Text))
 		}
 	}
-	return "", nil
+	return errors.Join(all...)
 }
 
 // management answers probes and scrapes, on a listener of its own that the public cannot reach.
@@ -173,8 +174,8 @@ func (p *Platform) management() http.Handler {
 	m.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 		defer cancel()
-		if role, err := p.notReady(ctx); err != nil {
-			http.Error(w, "not ready: "+role+": "+fault.Of(err).Text, http.StatusServiceUnavailable)
+		if err := p.notReady(ctx); err != nil {
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = w.Write([]byte("ready\n"))
