@@ -31,16 +31,22 @@ var mayImport = map[string]string{
 	"fhir": "", "fhir/search": "fhir",
 	"outcome": "",
 	// trust
-	"seal": "", "authz": "", "lease": "seal",
-	"audit":     "seal",
+	"seal": "", "authz": "", "gather": "", "lease": "seal",
+	"audit":     "seal gather",
 	"auditlog":  "audit pg",
 	"alert":     "audit",
 	"routes":    "",
 	"rpc":       "audit",
 	"authn":     "authz routes",
+<<<<<<< HEAD
 	"placement": "pg posture audit authn routes",
 	"keyring":   "pg posture audit auditlog seal",
 	"registry":  "pg posture audit auditlog",
+=======
+	"placement": "pg audit authn routes gather",
+	"keyring":   "pg audit auditlog seal",
+	"registry":  "pg audit auditlog",
+>>>>>>> main
 	// capabilities
 	"identity":  "registry audit authn authz",
 	"provision": "registry audit",

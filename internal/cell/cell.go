@@ -32,6 +32,7 @@ type Config struct {
 	Name        string // the cell's name, in the directory and in audit events
 	Database    string // DSN as the cell's role
 	Connections int32  // 0 = 24
+	Finders     int    // workers that read single versions for many requests together; 0 = as Flushers
 	Flushers    int    // group-commit workers for audit events of reads; 0 = one for two cores, two at least
 	Posture     posture.Options
 	Heard       func(sql string) // hears every statement on charts; nil outside of tests
@@ -53,6 +54,7 @@ type Cell struct {
 	walls    *posture.Watch
 	alarm    *alert.Alarm
 	charts   *placement.Charts
+	finder   *placement.Finder
 	flusher  *audit.Flusher[placement.Scope]
 	table    *routes.Table
 	verifier *authn.Verifier
@@ -72,6 +74,9 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 		// more commits; with more cores there is more to gather.
 		cfg.Flushers = max(2, runtime.GOMAXPROCS(0)/2)
 	}
+	if cfg.Finders == 0 {
+		cfg.Finders = max(2, runtime.GOMAXPROCS(0)/2)
+	}
 	pool, err := pg.Open(ctx, cfg.Database, cfg.Connections, cfg.Heard)
 	if err != nil {
 		return nil, err
@@ -88,9 +93,11 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 	}
 	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events), cfg.Flushers, metrics.Audited)
 	table := routes.NewTable()
+	finder := placement.NewFinder(charts, cfg.Finders)
 	log = log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))
-	c := &Cell{cfg: cfg, pool: pool, own: events, eye: eye, charts: charts, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
-		leases: lease.NewCache(peers.Broker, time.Now), face: fhirhttp.New(record.New(charts, flusher, cfg.Name, time.Now), metrics, log),
+	c := &Cell{cfg: cfg, pool: pool, own: events, eye: eye, charts: charts, finder: finder, flusher: flusher, table: table,
+		verifier: authn.NewVerifier(table, time.Now), leases: lease.NewCache(peers.Broker, time.Now),
+		face:  fhirhttp.New(record.New(charts, finder, flusher, cfg.Name, time.Now), metrics, log),
 		peers: peers, log: log, alarm: alert.New(peers.Denials, audit.Source{Role: "cell", Site: cfg.Name}, metrics, log, time.Now)}
 	c.walls = c.watch(metrics)
 	return c, nil
@@ -102,6 +109,7 @@ func (c *Cell) Run(ctx context.Context) error {
 	go func() { defer close(watching); c.walls.Run(ctx) }()
 	err := c.table.Run(ctx, "cell/"+c.cfg.Name, c.peers.Control)
 	<-watching
+	c.finder.Close()
 	c.flusher.Close()
 	c.own.Close()
 	c.eye.Close()
