@@ -38,15 +38,9 @@ var mayImport = map[string]string{
 	"routes":    "",
 	"rpc":       "audit",
 	"authn":     "authz routes",
-<<<<<<< HEAD
-	"placement": "pg posture audit authn routes",
+	"placement": "pg posture audit authn routes gather",
 	"keyring":   "pg posture audit auditlog seal",
 	"registry":  "pg posture audit auditlog",
-=======
-	"placement": "pg audit authn routes gather",
-	"keyring":   "pg audit auditlog seal",
-	"registry":  "pg audit auditlog",
->>>>>>> main
 	// capabilities
 	"identity":  "registry audit authn authz",
 	"provision": "registry audit",
@@ -59,7 +53,7 @@ var mayImport = map[string]string{
 	"edge":    "routes authn audit rpc outcome telemetry",
 	"keys":    "alert posture prove seal telemetry keyring audit authn lease",
 	"control": "posture prove telemetry registry provision identity audit authn lease routes rpc outcome pg",
-	"cell":    "posture prove alert fhirhttp record placement audit authn lease routes rpc outcome pg telemetry",
+	"cell":    "posture prove alert fhirhttp record placement audit authn lease routes rpc outcome pg telemetry seal",
 	// the process
 	"platform":   "posture edge cell control keys keyring pg fhir telemetry",
 	"dev":        "posture platform edge cell control keyring identity registry placement pg pgserver",

@@ -21,6 +21,7 @@ type cli struct {
 	Tenant tenantCmd `cmd:"" help:"Create and change tenants."`
 	Client clientCmd `cmd:"" help:"Register client applications of a tenant."`
 	Audit  auditCmd  `cmd:"" help:"Read a tenant's audit events."`
+	Prove  proveCmd  `cmd:"" help:"Prove the platform's walls on the live platform, between two canary tenants."`
 	Synth  synthCmd  `cmd:"" help:"Print synthetic patients as FHIR Bundles, one a line."`
 }
 

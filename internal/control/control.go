@@ -14,6 +14,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/identity"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/posture"
+	"github.com/cordon-ehr/cordon/internal/prove"
 	"github.com/cordon-ehr/cordon/internal/provision"
 	"github.com/cordon-ehr/cordon/internal/registry"
 	"github.com/cordon-ehr/cordon/internal/routes"
@@ -39,6 +40,8 @@ type Broker interface {
 	provision.Broker
 	identity.Signer
 	Events(ctx context.Context, t tenant.ID, each func([]byte) error) error
+	// Prove runs the broker's probes.
+	Prove(ctx context.Context) ([]prove.Result, error)
 }
 
 // Cell is the cell role as control sees it.
@@ -46,6 +49,8 @@ type Cell interface {
 	provision.Cell
 	// Events streams a tenant's chart events, against a ticket for that tenant.
 	Events(ctx context.Context, t tenant.ID, ticket string, by audit.By) rpc.Events
+	// Prove runs the cell's probes between two canaries, with their tokens.
+	Prove(ctx context.Context, ask prove.Ask) ([]prove.Result, error)
 }
 
 // Control serves tenants' pages and the operators' API. It is safe for concurrent use.

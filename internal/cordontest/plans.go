@@ -74,7 +74,7 @@ func aboutTenants(sql string) bool {
 var (
 	tables      = regexp.MustCompile(`\b(?:FROM|JOIN|INTO|UPDATE)\s+(?:head|version|idx|ref|range|audit|ledger\w*|witness\w*)\b`)
 	probeInsert = regexp.MustCompile(`^INSERT INTO \w+ \(tenant\) VALUES \(\$1\)$`)
-	probeChange = regexp.MustCompile(`^(?:UPDATE|DELETE FROM) \w+ (?:SET body = ''::bytea )?WHERE false$`)
+	probeChange = regexp.MustCompile(`^(?:UPDATE|DELETE FROM) \w+ (?:SET \w+ = \w+ )?WHERE false$`)
 )
 
 // explain gives what is wrong with a statement's generic plan.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -43,6 +44,42 @@ func (c *Charts) Rows(ctx context.Context, t tenant.Tenant) error {
 		}
 	}
 	return nil
+}
+
+// AppendOnly tries, as the cell's own role and on no row, to change and to delete where that must be refused: no row changes its
+// tenant, and what Expect gives no right to delete stays. Only the refusal itself counts.
+func (c *Charts) AppendOnly(ctx context.Context, t tenant.Tenant) error {
+	for _, table := range Expect().Tables {
+		tries := []string{"UPDATE " + table.Name + " SET tenant = tenant WHERE false"}
+		if table.Name == "version" || table.Name == "audit" {
+			tries = append(tries, "UPDATE "+table.Name+" SET body = body WHERE false")
+		}
+		if !strings.Contains(table.Rights, "DELETE") {
+			tries = append(tries, "DELETE FROM "+table.Name+" WHERE false")
+		}
+		for _, sql := range tries {
+			if err := c.refused(ctx, t, sql); err != nil {
+				return fmt.Errorf("probe %s: %w", table.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Charts) refused(ctx context.Context, t tenant.Tenant, sql string) error {
+	err := c.pool.Tx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, contextSQL, numberText(t.Number)); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return err
+		}
+		return errProbed
+	})
+	if errors.Is(err, errProbed) {
+		return fault.New(fault.Internal, "what is stored can be changed")
+	}
+	return unless(err, "42501") // insufficient_privilege
 }
 
 func (c *Charts) probeReads(ctx context.Context, t tenant.Tenant, table string) error {
