@@ -99,7 +99,7 @@ func TestProbesFailWithoutTheirControl(t *testing.T) {
 		on, breach, mend string
 		failed           []string
 	}{
-		{"chart", "DROP POLICY tenant_isolation ON idx", "CREATE POLICY tenant_isolation ON idx" + policy, []string{"chart.walls"}},
+		{"chart", "ALTER POLICY tenant_isolation ON idx USING (true)", "DROP POLICY tenant_isolation ON idx; CREATE POLICY tenant_isolation ON idx" + policy, []string{"chart.rows", "chart.walls"}},
 		{"chart", "ALTER TABLE version DISABLE ROW LEVEL SECURITY", "ALTER TABLE version ENABLE ROW LEVEL SECURITY", []string{"chart.rows", "chart.walls"}},
 		{"chart", "CREATE POLICY door ON head USING (true)", "DROP POLICY door ON head", []string{"chart.rows", "chart.walls"}},
 		{"chart", "GRANT UPDATE (body) ON version TO cordon_cell", "REVOKE UPDATE (body) ON version FROM cordon_cell", []string{"chart.append-only", "chart.walls"}},
