@@ -2,9 +2,15 @@ package test
 
 import (
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,6 +32,9 @@ var planned = []string{
 	"/Encounter?patient=%s&participant:Practitioner.name=a", "/Patient?name=a", "/Patient?name=a&gender=female,male&birthdate=gt1950", "/Patient?identifier=x", "/Patient?family:exact=X",
 	"/Patient?_total=accurate&_count=2&name=a", "/Observation?_total=accurate&_count=0&status=final", "/Observation?_total=accurate&_count=0&patient=%s",
 	"/Encounter?patient=%s&_include=Encounter:participant", "/Patient?_id=%s&_revinclude=Observation:subject&_revinclude=Encounter:patient", "/Practitioner?_revinclude=Encounter:participant&_count=2",
+	"/Observation?patient=%s&subject=Patient/%s", "/Observation?_id=a,b&patient=%s", "/Observation?_id=a&_id=b", "/Patient?_id=%s&identifier=x", "/Observation?_id=a&subject=Patient/%s,Group/g",
+	"/Observation?code=8867-4&_id=a", "/Observation?encounter=Encounter/x&subject=Patient/%s,Group/g", "/Patient?identifier=x&_id=%s&general-practitioner=Practitioner/x,Organization/y",
+	"/Observation?date=ge2015&value-quantity=gt1,http://loinc.org%7C8867-4", "/Observation?code=8867-4&combo-code=8302-2,8867-4",
 	"/Patient/%s", "/Patient/%s/_history", "/Patient/%s/$everything", "/Patient/none",
 }
 
@@ -70,7 +79,68 @@ func TestEveryStatementWalksAnIndex(t *testing.T) {
 	a.Do(t, http.MethodPut, "/Patient/"+mid, strings.Replace(string(made.Body), "Plan", "Changed", 1)).Want(t, http.StatusOK)
 	a.Do(t, http.MethodDelete, "/Patient/"+mid, nil).Want(t, http.StatusNoContent)
 	a.Do(t, http.MethodPost, "/Patient", `{"resourceType":"Patient"}`, "If-None-Exist", "identifier=none").Want(t, http.StatusCreated)
+	a.Events(t)
 	checkPlans(t, su, p)
+	p.ExplainAll(t)
+	everyLiteralWasHeard(t, p.Heard())
+}
+
+// statementForm is how a text of SQL in the code begins; filled is a place in it that is filled in.
+var (
+	statementForm = regexp.MustCompile(`^(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|unnest\(|i\.tenant) ?`)
+	filled        = regexp.MustCompile(`%(?:\[\d+\])?[sd]`)
+)
+
+// everyLiteralWasHeard reads the texts of SQL out of the rooms that speak to the chart database, and wants each to have been sent
+// here: who adds a shape adds a request that makes it.
+func everyLiteralWasHeard(t *testing.T, heard []string) {
+	t.Helper()
+	n := 0
+	for _, room := range []string{"placement", "record", "audit", "plan", "cell"} {
+		files, err := filepath.Glob(filepath.Join("..", "internal", room, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files of %s: %v", room, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") || filepath.Base(file) == "probe.go" { // a probe's statements are to be refused
+				continue
+			}
+			src, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(src, func(node ast.Node) bool {
+				lit, ok := node.(*ast.BasicLit)
+				if !ok || lit.Kind != token.STRING {
+					return true
+				}
+				text, err := strconv.Unquote(lit.Value)
+				if err != nil || !statementForm.MatchString(text) || !strings.ContainsAny(text, "(=") {
+					return true
+				}
+				n++
+				if !slices.ContainsFunc(heard, func(sql string) bool { return holds(sql, filled.Split(text, -1)) }) {
+					t.Errorf("%s: no request of this test sends\n%s", file, text)
+				}
+				return true
+			})
+		}
+	}
+	if n < 30 {
+		t.Errorf("only %d texts of SQL were found in the code", n)
+	}
+}
+
+// holds reports whether the pieces of a text stand in sql in their order.
+func holds(sql string, pieces []string) bool {
+	for _, piece := range pieces {
+		_, after, ok := strings.Cut(sql, piece)
+		if !ok {
+			return false
+		}
+		sql = after
+	}
+	return true
 }
 
 // follow asks for the second page: its statements begin after a position.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,6 +35,17 @@ func (s *statements) list() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Sorted(maps.Keys(s.all))
+}
+
+// Heard gives every statement that the platform's cell sent so far, each once.
+func (p *Platform) Heard() []string { return p.heard.list() }
+
+// ExplainAll is explainAll for a platform of the test's own.
+func (p *Platform) ExplainAll(t testing.TB) {
+	t.Helper()
+	if err := p.explainAll(); err != nil {
+		t.Error(err)
+	}
 }
 
 // explainAll asks, as the cell's role, for the generic plan of every statement that the cell sent to the shared platform in the whole
