@@ -129,7 +129,24 @@ func WrongNodes(sql string, plan map[string]any) []string {
 	if strings.HasPrefix(sql, "INSERT") && !insertTenant.MatchString(sql) {
 		out = append(out, "an insert that does not take its tenant from $1")
 	}
+	// A list that is looked at row by row says so with LATERAL (… LIMIT n). Where PostgreSQL pulled one up, it joins as it likes, and
+	// blind tokens tell it nothing. A count walks its lists to their ends.
+	if want, got := strings.Count(sql, "LATERAL ("), limits(plan); got < want && !strings.HasPrefix(sql, "SELECT count(*)") {
+		out = append(out, fmt.Sprintf("a flattened join: %d lateral lists, %d limits in the plan", want, got))
+	}
 	return out
+}
+
+// limits counts the Limit nodes of a plan.
+func limits(n map[string]any) (count int) {
+	if n["Node Type"] == "Limit" {
+		count++
+	}
+	subs, _ := n["Plans"].([]any)
+	for _, s := range subs {
+		count += limits(s.(map[string]any))
+	}
+	return count
 }
 
 // insertTenant finds the tenant among the columns of an INSERT whose values take $1.
