@@ -43,10 +43,10 @@ func Look(ctx context.Context, pool *pg.Pool, e Expect) (f Findings, err error) 
 	var on, columns, rights []string
 	for _, t := range e.Tables {
 		names, walled = append(names, t.Name), append(walled, t.Walled)
-		for _, r := range strings.Fields(t.Rights) {
+		for r := range strings.FieldsSeq(t.Rights) {
 			on, columns, rights = append(on, t.Name), append(columns, ""), append(rights, r)
 		}
-		for _, c := range strings.Fields(t.Update) {
+		for c := range strings.FieldsSeq(t.Update) {
 			on, columns, rights = append(on, t.Name), append(columns, c), append(rights, "UPDATE")
 		}
 	}

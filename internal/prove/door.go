@@ -110,7 +110,7 @@ func (c *canary) do(ctx context.Context, method, path, body string, headers ...s
 // fill makes the canary's chart, or finds it.
 func (c *canary) fill(ctx context.Context) error {
 	c.word = "Canary" + strings.ReplaceAll(c.Tenant, "-", "")
-	make := func(kind, body string) (string, error) {
+	store := func(kind, body string) (string, error) {
 		a, err := c.do(ctx, http.MethodPost, "/"+kind, body, "If-None-Exist", "identifier=urn:cordon:canary|"+c.word)
 		if err != nil {
 			return "", err
@@ -125,10 +125,10 @@ func (c *canary) fill(ctx context.Context) error {
 	}
 	identifier := `"identifier":[{"system":"urn:cordon:canary","value":"` + c.word + `"}]`
 	var err error
-	if c.patient, err = make("Patient", `{"resourceType":"Patient",`+identifier+`,"name":[{"family":"`+c.word+`"}],"birthDate":"1970-01-01"}`); err != nil {
+	if c.patient, err = store("Patient", `{"resourceType":"Patient",`+identifier+`,"name":[{"family":"`+c.word+`"}],"birthDate":"1970-01-01"}`); err != nil {
 		return err
 	}
-	c.pulse, err = make("Observation", `{"resourceType":"Observation",`+identifier+`,"status":"final","code":{"text":"`+c.word+`"},"subject":{"reference":"Patient/`+c.patient+`"}}`)
+	c.pulse, err = store("Observation", `{"resourceType":"Observation",`+identifier+`,"status":"final","code":{"text":"`+c.word+`"},"subject":{"reference":"Patient/`+c.patient+`"}}`)
 	return err
 }
 
