@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +17,23 @@ import (
 func TestWatchFailsClosed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // guards what the database answers and what was said
 		var found posture.Findings
 		var away, deaf error
 		var said []string
-		w := posture.NewWatch(func(context.Context) (posture.Findings, error) { return found, away }, posture.Expect{Database: "chart"}, 0,
+		set := func(f posture.Findings, gone, silent error) {
+			mu.Lock()
+			defer mu.Unlock()
+			found, away, deaf = f, gone, silent
+		}
+		w := posture.NewWatch(func(context.Context) (posture.Findings, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return found, away
+		}, posture.Expect{Database: "chart"}, 0,
 			func(_ context.Context, reasons []string) error {
+				mu.Lock()
+				defer mu.Unlock()
 				if deaf == nil {
 					said = append(said, strings.Join(reasons, "+"))
 				}
@@ -40,31 +53,32 @@ func TestWatchFailsClosed(t *testing.T) {
 				t.Errorf("%s: allowed %v", when, got)
 			}
 		}
-		pass(0, true, "all is well")
-		found = posture.Findings{Missing: []string{"no table x"}}
+		pass(posture.Every/2, true, "all is well") // half a look ahead from here on
+		set(posture.Findings{Missing: []string{"no table x"}}, nil, nil)
 		pass(posture.Every, true, "a table is missing: requests on it fail by themselves")
 		if w.Look(ctx) == nil {
 			t.Error("readiness does not name a missing table")
 		}
-		found, deaf = posture.Findings{Breaches: []string{"a", "b"}}, errors.New("deaf")
+		down := posture.Findings{Breaches: []string{"a", "b"}}
+		set(down, nil, errors.New("deaf"))
 		pass(posture.Every, false, "walls are down")
 		if err := w.OK(); strings.Contains(err.Error(), "a, b") {
 			t.Errorf("the caller learns why: %v", err)
 		}
-		deaf = nil
+		set(down, nil, nil)
 		pass(posture.Every, false, "walls are down, and it is said")
 		pass(5*posture.Every, false, "nothing changes")
-		found = posture.Findings{}
+		set(posture.Findings{}, nil, nil)
 		pass(posture.Every, true, "all is well again")
-		away = errors.New("away")
+		set(posture.Findings{}, errors.New("away"), nil)
 		pass(5*posture.Every, true, "the database is away for a moment")
 		pass(time.Minute, false, "the database is away for long")
-		away = nil
+		set(posture.Findings{}, nil, nil)
 		pass(posture.Every, true, "it is back")
+		stop()
+		<-done
 		if got := strings.Join(said, "|"); got != "a+b|" {
 			t.Errorf("said %q", got)
 		}
-		stop()
-		<-done
 	})
 }
