@@ -16,7 +16,7 @@ import (
 func (c *Cell) watch(metrics *telemetry.Metrics) *posture.Watch {
 	e := placement.Expect()
 	e.Volatile = c.cfg.Posture.Volatile
-	eye := placement.NewCharts(c.eye)
+	eye := placement.NewCharts(c.eye, 0)
 	look := func(ctx context.Context) (posture.Findings, error) { return eye.Look(ctx, e) }
 	return posture.NewWatch(look, e, c.cfg.Posture.Every, func(ctx context.Context, reasons []string) error {
 		metrics.Walls("cell", len(reasons))

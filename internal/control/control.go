@@ -32,7 +32,7 @@ type Config struct {
 	KnownType func(string) bool
 	Posture   posture.Options
 	Metrics   *telemetry.Metrics
-	Step      func(step string) // called after each recorded step of a plan; nil outside of tests
+	Step      func(step string) // called after each recorded step of a plan or key operation; nil outside of tests
 }
 
 // Broker is the keys role as control sees it.
@@ -42,6 +42,7 @@ type Broker interface {
 	Events(ctx context.Context, t tenant.ID, each func([]byte) error) error
 	// Prove runs the broker's probes.
 	Prove(ctx context.Context) ([]prove.Result, error)
+	keyBroker
 }
 
 // Cell is the cell role as control sees it.
@@ -98,7 +99,7 @@ func (c *Control) Connect(cell Cell) {
 func (c *Control) Run(ctx context.Context) error {
 	watching := make(chan struct{})
 	go func() { defer close(watching); c.walls.Run(ctx) }()
-	c.hub.run(ctx)
+	c.hub.run(ctx, c.resumeKeys)
 	<-watching
 	c.pool.Close()
 	return nil
@@ -133,8 +134,8 @@ func (c *Control) change(ctx context.Context, slug tenant.Slug, to tenant.State,
 		return e, fault.New(fault.Conflict, "the tenant is not provisioned yet; create it again to resume")
 	}
 	if e.State != to {
-		ev := audit.New(audit.Event{Tenant: e.ID, Type: "tenant", Subtype: string(to), Action: audit.Update, Outcome: audit.Success,
-			Agent: by.Agent, Source: audit.Source{Role: "control"}, Request: by.Request, Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
+		ev := by.Event("control", e.ID, "tenant", string(to), audit.Update)
+		ev.Before, ev.After = string(e.State), string(to)
 		if err := c.registry.Advance(ctx, e.ID, e.State, to, ev); err != nil {
 			return e, err
 		}

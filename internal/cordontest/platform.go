@@ -9,10 +9,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -70,25 +73,26 @@ func Main(m *testing.M) {
 }
 
 // Own starts a platform for one test alone: for tests that break it.
-func Own(t testing.TB) *Platform { return own(t, nil) }
+func Own(t testing.TB) *Platform { return OwnWith(t, nil) }
 
 // Unwatched is Own without the running self-check: for tests of what the other lock holds while one is off. It is looked at once,
 // when the platform starts, and whenever /readyz is asked.
 func Unwatched(t testing.TB) *Platform {
-	return own(t, func(o *dev.Options) { o.Posture.Every = 24 * time.Hour })
+	return OwnWith(t, func(o *dev.Options) { o.Posture.Every = 24 * time.Hour })
 }
 
 // Durable is Own with a Postgres that waits for the disk, and a self-check that wants it to.
 func Durable(t testing.TB) *Platform {
-	return own(t, func(o *dev.Options) {
+	return OwnWith(t, func(o *dev.Options) {
 		delete(o.Settings, "fsync")
 		o.Posture.Volatile = false
 	})
 }
 
-func own(t testing.TB, set func(*dev.Options)) *Platform {
+// OwnWith is Own with options that change has set.
+func OwnWith(t testing.TB, change func(*dev.Options)) *Platform {
 	t.Helper()
-	p, err := start(set)
+	p, err := start(change)
 	if err != nil {
 		t.Fatalf("start a platform: %v", err)
 	}
@@ -100,22 +104,35 @@ func own(t testing.TB, set func(*dev.Options)) *Platform {
 	return p
 }
 
+// Apart reports whether this run of the tests starts platforms whose roles are processes of their own (CORDON_TEST_APART=1).
+func Apart() bool { return os.Getenv("CORDON_TEST_APART") == "1" }
+
+// settings are those of Postgres for tests.
+func settings() map[string]string {
+	return map[string]string{"fsync": "off", "shared_buffers": "64MB"}
+}
+
 // start makes a platform in a folder of its own. Postgres does not wait for the disk: a test that asks what survives a crash
 // runs the real binary.
-func start(set func(*dev.Options)) (*Platform, error) {
+func start(change func(*dev.Options)) (*Platform, error) {
 	dir, err := os.MkdirTemp("", "cordontest")
 	if err != nil {
 		return nil, err
 	}
+	if Apart() {
+		return startApart(dir)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Platform{Dir: dir, Logs: &Log{}}
 	ready, done := make(chan dev.Info, 1), make(chan error, 1)
-	o := dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelInfo), Posture: posture.Options{Volatile: true}, Heard: p.heard.add,
-		Settings: map[string]string{"fsync": "off", "shared_buffers": "64MB"}, Ready: func(i dev.Info) error { ready <- i; return nil }}
-	if set != nil {
-		set(&o)
-	}
-	go func() { done <- dev.Run(ctx, o) }()
+	go func() {
+		o := dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelInfo), Posture: posture.Options{Volatile: true}, Heard: p.heard.add,
+			Settings: settings(), Ready: func(i dev.Info) error { ready <- i; return nil }}
+		if change != nil {
+			change(&o)
+		}
+		done <- dev.Run(ctx, o)
+	}()
 	p.stop = sync.OnceValue(func() error {
 		cancel()
 		err := <-done
@@ -151,6 +168,21 @@ func (p *Platform) Superuser(t testing.TB) *pgx.Conn { return p.connect(t, p.Inf
 
 // Cell connects to the chart database as the cell's role.
 func (p *Platform) Cell(t testing.TB) *pgx.Conn { return p.connect(t, p.Info.Postgres.Cell) }
+
+// RoleDSN is the DSN of one of the platform's database roles on one of its databases.
+func (p *Platform) RoleDSN(t testing.TB, role, database string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(p.Dir, "secrets.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s struct{ Passwords map[string]string }
+	if err := json.Unmarshal(b, &s); err != nil || s.Passwords[role] == "" {
+		t.Fatalf("no password of %s: %v", role, err)
+	}
+	host, _, _ := strings.Cut(p.Info.Postgres.Superuser, " user=")
+	return fmt.Sprintf("%s user='%s' password='%s' dbname='%s' sslmode=disable", host, role, s.Passwords[role], database)
+}
 
 func (p *Platform) connect(t testing.TB, dsn string) *pgx.Conn {
 	t.Helper()

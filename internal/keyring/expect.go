@@ -12,7 +12,9 @@ import (
 func Expect() posture.Expect {
 	return posture.Expect{Database: "keyring", Tables: []posture.Table{
 		{Name: "kek", Rights: "SELECT INSERT"},
-		{Name: "secret", Rights: "SELECT INSERT"},
+		{Name: "secret", Rights: "SELECT INSERT", Update: "state retired"},
+		{Name: "custody", Rights: "SELECT INSERT", Update: "state generation changed"},
+		{Name: "stop", Rights: "SELECT INSERT", Update: "resumed"},
 		{Name: "audit", Rights: "SELECT INSERT"},
 	}}
 }

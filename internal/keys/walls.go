@@ -14,8 +14,8 @@ import (
 // sharedEvery is at which look again all keys are walked, for those that two tenants share: the catalog is cheap, they are many.
 const sharedEvery = 3
 
-// watch makes the broker's self-check: its database role, and what tenants share of keys.
-func (b *Broker) watch() *posture.Watch {
+// selfCheck makes the broker's self-check: its database role, and what tenants share of keys.
+func (b *Broker) selfCheck() *posture.Watch {
 	e := keyring.Expect()
 	e.Volatile = b.cfg.Posture.Volatile
 	var n atomic.Int64

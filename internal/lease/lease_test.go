@@ -40,7 +40,7 @@ func TestCacheLivesByTheLease(t *testing.T) {
 	b := &broker{now: start}
 	c := lease.NewCache(b, func() time.Time { return b.now })
 	id := tenant.NewID()
-	ask := func() error { _, err := c.For(t.Context(), id, "token"); return err }
+	ask := func() error { _, err := c.For(t.Context(), lease.Need{Tenant: id, Token: "token"}); return err }
 	for range 3 {
 		if err := ask(); err != nil {
 			t.Fatal(err)
@@ -70,11 +70,11 @@ func TestARefusalIsObeyedAtOnce(t *testing.T) {
 	b := &broker{now: start}
 	c := lease.NewCache(b, func() time.Time { return b.now })
 	id := tenant.NewID()
-	if _, err := c.For(t.Context(), id, "token"); err != nil {
+	if _, err := c.For(t.Context(), lease.Need{Tenant: id, Token: "token"}); err != nil {
 		t.Fatal(err)
 	}
 	b.set(start.Add(4*time.Minute+45*time.Second), fault.New(fault.Locked, "disabled"))
-	if _, err := c.For(t.Context(), id, "token"); !fault.Is(err, fault.Locked) {
+	if _, err := c.For(t.Context(), lease.Need{Tenant: id, Token: "token"}); !fault.Is(err, fault.Locked) {
 		t.Errorf("a refused lease went on: %v", err)
 	}
 }

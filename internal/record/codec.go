@@ -151,7 +151,7 @@ func (c *Caller) open(v *stored, id string, wantCheck int64) (Resource, error) {
 }
 
 func (c *Caller) unseal(v *stored, id string, wantCheck int64) (Resource, error) {
-	key, err := c.Ring.RecordKey(v.keyver)
+	key, err := c.recordKey(v.keyver)
 	if err != nil {
 		return Resource{}, err
 	}
