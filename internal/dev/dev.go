@@ -188,7 +188,7 @@ func configure(dir string, o Options, st *state, db *pgserver.Server, address st
 		return db.DSN(d.role, st.Passwords[d.role], d.name)
 	}
 	url := "https://" + net.JoinHostPort(name, port)
-	broker := platform.Keys{Database: dsn(2), KMS: kms, Ticket: &ticket.PublicKey}
+	broker := platform.Keys{Database: dsn(2), Posture: o.Posture, KMS: kms, Ticket: &ticket.PublicKey}
 	if o.Keys != nil {
 		o.Keys(&broker)
 	}
