@@ -282,7 +282,7 @@ func TestForeignCursor(t *testing.T) {
 // TestMovedKeyring gives a tenant another's wrapped keys, all of them: they do not unwrap for it.
 func TestMovedKeyring(t *testing.T) {
 	t.Parallel()
-	p := cordontest.Unwatched(t) // the broker would stop for everybody: two tenants share a key
+	p := cordontest.Unwatched(t)             // the broker would stop for everybody: two tenants share a key
 	alpha, bravo := p.Tenant(t), p.Tenant(t) // neither has had a lease yet
 	db := p.SuperuserOn(t, "cordon_keyring")
 	for _, table := range []string{"secret", "kek"} {
