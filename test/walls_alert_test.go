@@ -96,7 +96,7 @@ func TestEveryTamperingRaisesTheAlarm(t *testing.T) {
 				t.Errorf("%s: the event names what it must not: %s", what, last)
 			}
 		}
-		if got := sealFailures(t, p, "version"); got < before+4 {
+		if got := sealFailures(t, p, "version"); !cordontest.Apart() && got < before+4 { // apart, the cell counts on a listener of its own
 			t.Errorf("%s: the metric went from %d to %d", what, before, got)
 		}
 	}
