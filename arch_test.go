@@ -26,6 +26,7 @@ var mayImport = map[string]string{
 	// ground
 	"fault": "", "tenant": "", "phi": "", "telemetry": "",
 	"pg": "", "pgserver": "", "synth": "", "limit": "",
+	"posture": "pg", "prove": "",
 	// FHIR as data: no I/O
 	"fhir": "", "fhir/search": "fhir",
 	"outcome": "",
@@ -34,15 +35,16 @@ var mayImport = map[string]string{
 	"ledger": "", "worm": "",
 	"audit":    "seal gather ledger",
 	"auditlog": "audit ledger pg",
+	"alert":    "audit",
 	"tally":    "audit",
 	"routes":   "",
 	"rpc":      "audit",
 	"mesh":     "audit rpc outcome telemetry", "mesh/spiffe": "mesh",
-	"wire":      "ledger mesh rpc routes lease authn audit seal outcome",
+	"wire":      "ledger mesh rpc routes lease authn audit seal outcome prove",
 	"authn":     "authz routes",
-	"placement": "pg audit ledger authn routes gather limit",
-	"keyring":   "pg audit auditlog seal rpc",
-	"registry":  "pg audit auditlog",
+	"placement": "pg posture audit ledger authn routes gather limit",
+	"keyring":   "pg posture audit auditlog seal rpc",
+	"registry":  "pg posture audit auditlog",
 	// capabilities
 	"identity":  "registry audit authn authz",
 	"provision": "registry audit",
@@ -55,13 +57,13 @@ var mayImport = map[string]string{
 	"fhirhttp": "record outcome fhir fhir/search telemetry limit",
 	// roles: they never import each other, and meet over the interfaces that each declares
 	"edge":    "routes authn audit rpc outcome telemetry limit tally",
-	"keys":    "keyring audit auditlog ledger authn lease rpc telemetry",
-	"control": "registry provision identity audit auditlog ledger authn authz lease ocsf routes rpc outcome pg",
-	"cell":    "fhirhttp ledger record blind placement audit authn lease routes rpc outcome pg telemetry limit tally",
+	"keys":    "alert posture prove seal keyring audit auditlog ledger authn lease rpc telemetry",
+	"control": "posture prove telemetry registry provision identity audit auditlog ledger authn authz lease ocsf routes rpc outcome pg",
+	"cell":    "alert posture prove seal fhirhttp ledger record blind placement audit authn lease routes rpc outcome pg telemetry limit tally",
 	// the process
-	"platform":   "ledger worm edge cell control keys mesh mesh/spiffe wire keyring pg fhir telemetry limit routes",
-	"dev":        "platform ledger worm mesh edge cell control keyring identity registry placement pg pgserver",
-	"cordontest": "dev pgserver telemetry",
+	"platform":   "posture ledger worm edge cell control keys mesh mesh/spiffe wire keyring pg fhir telemetry limit routes",
+	"dev":        "posture platform ledger worm mesh edge cell control keyring identity registry placement pg pgserver",
+	"cordontest": "posture dev pgserver telemetry",
 }
 
 // never are walls that must hold through any number of rooms, each with its reason.

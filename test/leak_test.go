@@ -203,10 +203,10 @@ func TestNothingOfAnotherTenant(t *testing.T) {
 }
 
 // TestNothingOfAnotherTenantWithoutRowSecurity takes the database's lock away: the application's and the cryptographic one
-// hold alone.
+// hold alone. The running self-check, which would stop the cell within a second, is left out (TestEachBreachStopsTheRole is about that).
 func TestNothingOfAnotherTenantWithoutRowSecurity(t *testing.T) {
 	t.Parallel()
-	p := cordontest.Own(t)
+	p := cordontest.Unwatched(t)
 	alpha, bravo, charlie := p.Tenant(t), p.Tenant(t), p.Tenant(t) // before: no tenant is provisioned behind a broken wall
 	db := p.Superuser(t)
 	for _, table := range append(chartTables, "audit") {
@@ -335,7 +335,7 @@ func leakEvents(t *testing.T, board *leakBoard, alpha *cordontest.Tenant) {
 // TestMovedKeyring gives a tenant another's wrapped keys, all of them: they do not unwrap for it.
 func TestMovedKeyring(t *testing.T) {
 	t.Parallel()
-	p := cordontest.Shared(t)
+	p := cordontest.Unwatched(t)             // the broker would stop for everybody: two tenants share a key
 	alpha, bravo := p.Tenant(t), p.Tenant(t) // neither has had a lease yet
 	db := p.SuperuserOn(t, "cordon_keyring")
 	for _, table := range []string{"secret", "kek"} {

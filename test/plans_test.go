@@ -2,10 +2,15 @@ package test
 
 import (
 	"encoding/json"
-	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,9 +30,13 @@ var planned = []string{
 	"/Observation?_lastUpdated=ge2020", "/Observation?_sort=-_lastUpdated&_count=3", "/Observation?_sort=_lastUpdated", "/Observation?_sort=status&_count=3", "/Observation?_id=a,b",
 	"/Observation?performer=Practitioner/x", "/Observation?encounter=Encounter/x,Encounter/y&code=8867-4", "/Observation?patient.name=a", "/Encounter?participant:Practitioner.name=a",
 	"/Encounter?patient=%s&participant:Practitioner.name=a", "/Patient?name=a", "/Patient?name=a&gender=female,male&birthdate=gt1950", "/Patient?identifier=x", "/Patient?family:exact=X",
-	"/Patient?_total=accurate&_count=2&name=a", "/Observation?_total=accurate&_count=0&status=final", "/Observation?_total=accurate&_count=0&patient=%s",
+	"/Patient?_total=accurate&_count=2&name=a", "/Observation?_total=accurate&_count=0&status=final", "/Observation?_total=accurate&_count=0&patient=%s", "/Observation?_total=accurate&_count=0&_id=a,b", "/Observation?_total=accurate&_count=0&code=8867-4,8302-2",
+	"/Observation?_total=accurate&_count=0&subject=Patient/%s,Patient/other", "/Observation?_total=accurate&_count=0&performer=Practitioner/x",
 	"/Encounter?patient=%s&_include=Encounter:participant", "/Patient?_id=%s&_revinclude=Observation:subject&_revinclude=Encounter:patient", "/Practitioner?_revinclude=Encounter:participant&_count=2",
 	"/AuditEvent?patient=%s&_count=3", "/AuditEvent?patient=%s&_sort=date&_count=3", "/AuditEvent?date=ge2020&_count=3", "/AuditEvent?_sort=date&_count=3", "/AuditEvent/x", "/AuditEvent?_id=x,y",
+	"/Observation?patient=%s&subject=Patient/%s", "/Observation?_id=a,b&patient=%s", "/Observation?_id=a&_id=b", "/Patient?_id=%s&identifier=x", "/Observation?_id=a&subject=Patient/%s,Group/g",
+	"/Observation?code=8867-4&_id=a", "/Observation?encounter=Encounter/x&subject=Patient/%s,Group/g", "/Patient?identifier=x&_id=%s&general-practitioner=Practitioner/x,Organization/y",
+	"/Observation?date=ge2015&value-quantity=gt1,http://loinc.org%7C8867-4", "/Observation?code=8867-4&combo-code=8302-2,8867-4",
 	"/Patient/%s", "/Patient/%s/_history", "/Patient/%s/$everything", "/Patient/none",
 }
 
@@ -72,7 +81,72 @@ func TestEveryStatementWalksAnIndex(t *testing.T) {
 	a.Do(t, http.MethodPut, "/Patient/"+mid, strings.Replace(string(made.Body), "Plan", "Changed", 1)).Want(t, http.StatusOK)
 	a.Do(t, http.MethodDelete, "/Patient/"+mid, nil).Want(t, http.StatusNoContent)
 	a.Do(t, http.MethodPost, "/Patient", `{"resourceType":"Patient"}`, "If-None-Exist", "identifier=none").Want(t, http.StatusCreated)
+	a.Events(t)
+	for range 2 { // the second goes on from where the log ended
+		p.Operator(t, http.MethodPost, "/tenants/"+a.Slug+"/audit/verify", nil).Want(t, http.StatusOK)
+	}
+	p.Operator(t, http.MethodGet, "/audit/stream?tenant="+a.Slug, nil).Want(t, http.StatusOK)
 	checkPlans(t, su, p)
+	p.ExplainAll(t)
+	everyLiteralWasHeard(t, p.Heard())
+}
+
+// statementForm is how a text of SQL in the code begins; filled is a place in it that is filled in.
+var (
+	statementForm = regexp.MustCompile(`^(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|unnest\(|i\.tenant) ?`)
+	filled        = regexp.MustCompile(`%(?:\[\d+\])?[sd]`)
+)
+
+// everyLiteralWasHeard reads the texts of SQL out of the rooms that speak to the chart database, and wants each to have been sent
+// here: who adds a shape adds a request that makes it.
+func everyLiteralWasHeard(t *testing.T, heard []string) {
+	t.Helper()
+	n := 0
+	for _, room := range []string{"placement", "record", "audit", "plan", "cell"} {
+		files, err := filepath.Glob(filepath.Join("..", "internal", room, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files of %s: %v", room, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") || filepath.Base(file) == "probe.go" { // a probe's statements are to be refused
+				continue
+			}
+			src, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(src, func(node ast.Node) bool {
+				lit, ok := node.(*ast.BasicLit)
+				if !ok || lit.Kind != token.STRING {
+					return true
+				}
+				text, err := strconv.Unquote(lit.Value)
+				if err != nil || !statementForm.MatchString(text) || !strings.ContainsAny(text, "(=") {
+					return true
+				}
+				n++
+				if !slices.ContainsFunc(heard, func(sql string) bool { return holds(sql, filled.Split(text, -1)) }) {
+					t.Errorf("%s: no request of this test sends\n%s", file, text)
+				}
+				return true
+			})
+		}
+	}
+	if n < 30 {
+		t.Errorf("only %d texts of SQL were found in the code", n)
+	}
+}
+
+// holds reports whether the pieces of a text stand in sql in their order.
+func holds(sql string, pieces []string) bool {
+	for _, piece := range pieces {
+		_, after, ok := strings.Cut(sql, piece)
+		if !ok {
+			return false
+		}
+		sql = after
+	}
+	return true
 }
 
 // follow asks for the second page: its statements begin after a position.
@@ -103,7 +177,7 @@ func checkPlans(t *testing.T, su *pgx.Conn, p *cordontest.Platform) {
 			t.Fatalf("a plan in the log is not JSON: %v", err)
 		}
 		plans++
-		for _, what := range wrongNodes(e.Plan, "") {
+		for _, what := range cordontest.WrongNodes(e.Query, e.Plan) {
 			if k := what + e.Query; !seen[k] {
 				seen[k] = true
 				t.Errorf("%s in\n%s", what, e.Query)
@@ -114,28 +188,4 @@ func checkPlans(t *testing.T, su *pgx.Conn, p *cordontest.Platform) {
 		t.Errorf("only %d plans were read", plans)
 	}
 	t.Logf("%d plans", plans)
-}
-
-// wrongNodes walks a plan and names what must not be in it.
-func wrongNodes(n map[string]any, in string) (out []string) {
-	kind := fmt.Sprint(n["Node Type"])
-	rel := fmt.Sprint(n["Relation Name"])
-	at := kind + " on " + rel + in
-	switch kind {
-	case "Seq Scan", "Bitmap Heap Scan", "Hash Join", "Merge Join", "Materialize":
-		out = append(out, at)
-	}
-	// A lookup of one row by its key may look at that row; a walk may not.
-	one := n["Index Name"] == "head_pkey" && strings.Contains(fmt.Sprint(n["Index Cond"]), "rid")
-	if f, ok := n["Filter"]; ok && strings.HasPrefix(kind, "Index") && !one {
-		out = append(out, fmt.Sprintf("%s filters %v (removed %v)", at, f, n["Rows Removed by Filter"]))
-	}
-	if strings.HasPrefix(kind, "Index") && !strings.Contains(fmt.Sprint(n["Index Cond"]), "tenant") {
-		out = append(out, at+" without the tenant in its condition")
-	}
-	subs, _ := n["Plans"].([]any)
-	for _, s := range subs {
-		out = append(out, wrongNodes(s.(map[string]any), " under "+kind)...)
-	}
-	return out
 }

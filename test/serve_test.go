@@ -26,7 +26,7 @@ import (
 // TestServe runs the four roles on databases that somebody else provides: migrate, serve, create a tenant by profile, stop.
 func TestServe(t *testing.T) {
 	t.Parallel()
-	p := cordontest.Own(t)
+	p := cordontest.Durable(t) // what is served in earnest wants commits to last
 	dir := t.TempDir()
 	write := func(name string, b []byte) string {
 		path := filepath.Join(dir, name)
@@ -65,6 +65,22 @@ func TestServe(t *testing.T) {
 		_ = r.Body.Close()
 		return r.StatusCode == http.StatusOK
 	})
+	// Into the clear it does not go: over TCP a database is reached by TLS or not at all.
+	for _, role := range []string{"cell", "control", "keys"} {
+		var open map[string]any
+		if err := json.Unmarshal(config, &open); err != nil {
+			t.Fatal(err)
+		}
+		open["databases"].(map[string]any)[role].(map[string]any)["role"] = "postgres://x:y@127.0.0.1:1/z?sslmode=disable"
+		open["listen"], open["management"] = "127.0.0.1:0", "127.0.0.1:0"
+		b, err := json.Marshal(open)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := cordontest.Cordon(t, nil, "serve", "--config", write("open.json", b)); r.Code != 1 || !strings.Contains(r.Err, "allows a connection in clear") {
+			t.Errorf("sslmode=disable of %s: %d %s", role, r.Code, r.Err)
+		}
+	}
 	profile := []string{"CORDON_DIR=", "CORDON_URL=https://" + public, "CORDON_TOKEN=" + strings.Repeat("a", 40), "CORDON_CA=" + filepath.Join(dir, "tls.pem")}
 	if r := cordontest.Cordon(t, profile, "tenant", "create", "served", "--json"); r.Code != 0 || oneJSON(t, r.Out)["state"] != "active" {
 		t.Errorf("create: %d %s %s", r.Code, r.Out, r.Err)
@@ -111,9 +127,11 @@ func otherDatabases(t *testing.T, p *cordontest.Platform) map[string]any {
 		t.Fatal(err)
 	}
 	out := map[string]any{}
+	home := map[string]string{"cordon_cell": "cordon_cell1", "cordon_control": "cordon_control", "cordon_keys": "cordon_keyring"}
 	for name, role := range map[string]string{"cell": "cordon_cell", "control": "cordon_control", "keys": "cordon_keys"} {
 		db := "other_" + name
-		for _, sql := range []string{"CREATE DATABASE " + db + " OWNER cordon_owner", "REVOKE ALL ON DATABASE " + db + " FROM PUBLIC", "GRANT CONNECT ON DATABASE " + db + " TO " + role} {
+		for _, sql := range []string{"CREATE DATABASE " + db + " OWNER cordon_owner", "REVOKE ALL ON DATABASE " + db + " FROM PUBLIC", "GRANT CONNECT ON DATABASE " + db + " TO " + role,
+			"REVOKE CONNECT ON DATABASE " + home[role] + " FROM " + role} { // a role enters one database
 			if _, err := su.Exec(t.Context(), sql); err != nil {
 				t.Fatal(err)
 			}

@@ -95,6 +95,7 @@ func touches(n *cordontest.Tenant, id string) map[string]map[string]touch {
 			"POST /v1/tenants/{slug}/keys/disable": {method: "POST", path: "/tenants/" + n.Slug + "/keys/disable", status: 200, event: "key/request-disable", as: "operator"},
 			"POST /v1/tenants/{slug}/keys/enable":  {method: "POST", path: "/tenants/" + n.Slug + "/keys/enable", status: 200, event: "key/request-enable", as: "operator"},
 			"POST /v1/tenants/{slug}/keys/rotate":  {method: "POST", path: "/tenants/" + n.Slug + "/keys/rotate", body: `{"kind":"data"}`, status: 200, event: "key/request-rotate-data", as: "operator"},
+			"POST /v1/prove":                       {method: "POST", path: "/prove", body: `{"tenant":"` + n.Slug + `"}`, status: 200, event: "security/prove", as: "operator"},
 			"GET /v1/identities":                   {method: "GET", path: "/identities", status: 200, event: "tenant/read", as: "operator"},
 			"POST /v1/identities/resume":           {method: "POST", path: "/identities/resume", body: `{"identity":"nobody"}`, status: 404, event: "operator/refused", as: "operator"},
 			"/":                                    {public: "nothing is served"},

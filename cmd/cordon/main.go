@@ -22,6 +22,7 @@ type cli struct {
 	Client clientCmd `cmd:"" help:"Register client applications of a tenant."`
 	Keys   keysCmd   `cmd:"" help:"Disable, enable and rotate a tenant's keys."`
 	Audit  auditCmd  `cmd:"" help:"Read a tenant's audit events."`
+	Prove  proveCmd  `cmd:"" help:"Prove the platform's walls on the live platform, between two canary tenants."`
 	Synth  synthCmd  `cmd:"" help:"Print synthetic patients as FHIR Bundles, one a line."`
 }
 

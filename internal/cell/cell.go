@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cordon-ehr/cordon/internal/alert"
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/authn"
 	"github.com/cordon-ehr/cordon/internal/fault"
@@ -20,6 +21,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/placement"
+	"github.com/cordon-ehr/cordon/internal/posture"
 	"github.com/cordon-ehr/cordon/internal/record"
 	"github.com/cordon-ehr/cordon/internal/routes"
 	"github.com/cordon-ehr/cordon/internal/rpc"
@@ -37,6 +39,8 @@ type Config struct {
 	Ledger      ledger.Role
 	Finders     int // workers that read single versions for many requests together; 0 = as Flushers
 	Flushers    int // group-commit workers for audit events of reads; 0 = one for two cores, two at least
+	Posture     posture.Options
+	Heard       func(sql string) // hears every statement on charts; nil outside of tests
 }
 
 // Peers are the other roles as the cell sees them.
@@ -53,6 +57,9 @@ type Cell struct {
 	cfg      Config
 	pool     *pg.Pool
 	own      *pg.Pool // the flusher's own
+	eye      *pg.Pool // the self-check's own: it looks while all others are busy
+	walls    *posture.Watch
+	alarm    *alert.Alarm
 	charts   *placement.Charts
 	finder   *placement.Finder
 	flusher  *audit.Flusher[placement.Scope]
@@ -81,30 +88,32 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 		cfg.Finders = max(2, runtime.GOMAXPROCS(0)/2)
 	}
 	cfg.Limits = cfg.Limits.filled()
-	pool, err := pg.Open(ctx, cfg.Database, cfg.Connections)
+	pool, err := pg.Open(ctx, cfg.Database, cfg.Connections, cfg.Heard)
 	if err != nil {
 		return nil, err
 	}
 	c := &Cell{} // its keeper hears of what charts write
 	written := func(t tenant.ID) { c.keeper.Mark(t) }
 	charts := placement.NewCharts(pool, int(cfg.Connections), written)
-	if err := charts.Check(ctx); err != nil {
-		pool.Close()
+	// Events of requests that hold a connection while they wait must not wait for one of the same pool.
+	events, err := pg.Open(ctx, cfg.Database, int32(cfg.Flushers), cfg.Heard)
+	if err != nil {
 		return nil, err
 	}
-	// Events of requests that hold a connection while they wait must not wait for one of the same pool.
-	events, err := pg.Open(ctx, cfg.Database, int32(cfg.Flushers))
+	eye, err := pg.Open(ctx, cfg.Database, 1, nil)
 	if err != nil {
 		return nil, err
 	}
 	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events, 0, written), cfg.Flushers, metrics.Audited)
 	table, leases := routes.NewTable(), lease.NewCache(peers.Broker, time.Now)
 	finder := placement.NewFinder(charts, cfg.Finders)
-	*c = Cell{cfg: cfg, pool: pool, own: events, charts: charts, finder: finder, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
-		leases: leases, refusals: tally.New(peers.Denials, cfg.Limits.Refusals, time.Now),
-		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}
+	log = log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))
+	*c = Cell{cfg: cfg, pool: pool, own: events, eye: eye, charts: charts, finder: finder, flusher: flusher, table: table,
+		verifier: authn.NewVerifier(table, time.Now), leases: leases, refusals: tally.New(peers.Denials, cfg.Limits.Refusals, time.Now),
+		peers: peers, log: log, alarm: alert.New(peers.Denials, audit.Source{Role: "cell", Site: cfg.Name}, metrics, log, time.Now)}
 	c.keeper = c.newKeeper(metrics.LedgerAlert)
 	c.face = fhirhttp.New(record.New(charts, finder, flusher, peers.Trail, cfg.Name, time.Now), c.doors(metrics), metrics, log)
+	c.walls = c.watch(metrics)
 	table.Hear(c.heard)
 	return c, nil
 }
@@ -121,32 +130,33 @@ func (c *Cell) heard(s routes.Snapshot) {
 
 // Run pulls the directory until ctx ends, then writes what audit events are under way and closes.
 func (c *Cell) Run(ctx context.Context) error {
-	kept := make(chan struct{})
-	go func() {
-		defer close(kept)
+	var own sync.WaitGroup
+	own.Go(func() { c.walls.Run(ctx) })
+	own.Go(func() {
 		select {
 		case <-c.table.Ready(): // before, no log is known
 			_ = c.keeper.Run(ctx) // ends with ctx, and never otherwise
 		case <-ctx.Done():
 		}
-	}()
+	})
 	err := c.table.Run(ctx, "cell/"+c.cfg.Name, c.peers.Control)
-	<-kept
+	own.Wait()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	c.refusals.Close(stop)
 	c.finder.Close()
 	c.flusher.Close()
 	c.own.Close()
+	c.eye.Close()
 	c.pool.Close()
 	return err
 }
 
-// Ready reports whether the cell can serve: with a database whose lock is not on, it cannot.
+// Ready reports whether the cell can serve, and names every wall that does not stand.
 func (c *Cell) Ready(ctx context.Context) error {
 	select {
 	case <-c.table.Ready():
-		return c.charts.Check(ctx)
+		return c.walls.Look(ctx)
 	default:
 		return fault.New(fault.Unavailable, "no directory yet")
 	}
@@ -156,6 +166,10 @@ func (c *Cell) Ready(ctx context.Context) error {
 // that the edge names.
 func (c *Cell) Forward(w http.ResponseWriter, r *http.Request, a rpc.Assertion) {
 	ctx := telemetry.WithRequestID(r.Context(), a.Request)
+	if err := c.walls.OK(); err != nil {
+		outcome.Error(w, err)
+		return
+	}
 	route, ok := c.table.ByID(a.Tenant)
 	if !ok || route.Tenant.Cell != c.cfg.Name {
 		outcome.Error(w, fault.New(fault.Unavailable, "the tenant is not served here now"))
@@ -198,7 +212,8 @@ func (c *Cell) caller(ctx context.Context, r *http.Request, route *routes.Route,
 	renew := sync.OnceValues(func() (*lease.Ring, error) { return c.leases.Renew(ctx, need, ring) })
 	return &record.Caller{Scope: scope, Ring: ring, Renew: renew, Request: a.Request, Base: route.FHIRBase(), Proof: token, Query: phi.Text(r.URL.RawQuery),
 		Agent: audit.Agent{Kind: string(p.Kind), ID: p.Subject, Client: p.Client, TokenID: p.TokenID, Address: a.Address,
-			UserHash: audit.HashUserAgent(r.UserAgent())}}, nil
+			UserHash: audit.HashUserAgent(r.UserAgent())},
+		Broken: func(table, kind string) { c.alarm.SealBroken(ctx, p.Tenant, table, kind, a.Request) }}, nil
 }
 
 // deny records a refusal that happened before there was a Scope.

@@ -22,6 +22,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/keys"
 	"github.com/cordon-ehr/cordon/internal/pg"
+	"github.com/cordon-ehr/cordon/internal/posture"
 	"github.com/cordon-ehr/cordon/internal/routes"
 	"github.com/cordon-ehr/cordon/internal/rpc"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
@@ -38,7 +39,7 @@ type cutOff struct {
 
 func newCutOff(t *testing.T, n *cordontest.Tenant, life time.Duration) cutOff {
 	t.Helper()
-	pool, err := pg.Open(t.Context(), n.P.RoleDSN(t, "cordon_keys", "cordon_keyring"), 4)
+	pool, err := pg.Open(t.Context(), n.P.RoleDSN(t, "cordon_keys", "cordon_keyring"), 4, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,10 @@ func newCutOff(t *testing.T, n *cordontest.Tenant, life time.Duration) cutOff {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broker := keys.NewBroker(keyring.NewStore(pool, kms, make([]byte, 32)), keys.Config{Lease: life, Control: &ticket.PublicKey}, time.Now)
+	broker := keys.NewBroker(keyring.NewStore(pool, kms, make([]byte, 32)), keys.Config{Lease: life, Control: &ticket.PublicKey, Posture: posture.Options{Volatile: true}}, time.Now)
+	if err := broker.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	id, err := tenant.ParseID(n.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +71,7 @@ func newCutOff(t *testing.T, n *cordontest.Tenant, life time.Duration) cutOff {
 		t.Fatal(err)
 	}
 	p := &peers{snap: routes.Snapshot{Version: 1, Routes: []routes.Route{route}}}
-	c, err := cell.New(t.Context(), cell.Config{Name: "cell1", Database: n.P.Info.Postgres.Cell, Connections: 2}, cell.Peers{Broker: broker, Control: p, Denials: p},
+	c, err := cell.New(t.Context(), cell.Config{Name: "cell1", Database: n.P.Info.Postgres.Cell, Connections: 2, Posture: posture.Options{Volatile: true}}, cell.Peers{Broker: broker, Control: p, Denials: p},
 		telemetry.NewMetrics(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

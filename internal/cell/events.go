@@ -54,6 +54,9 @@ func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.
 
 // auditScope is the Scope under which an operator's ticket reads events.
 func (c *Cell) auditScope(t tenant.ID, by audit.By) (placement.Scope, error) {
+	if err := c.walls.OK(); err != nil {
+		return placement.Scope{}, err
+	}
 	route, ok := c.table.ByID(t)
 	if !ok {
 		return placement.Scope{}, fault.New(fault.NotFound, "no such tenant")
@@ -74,7 +77,8 @@ func (c *Cell) auditAccess(ctx context.Context, t tenant.ID, ticket string, by a
 	return scope, ring, err
 }
 
-// unsealer opens events; when keys were rotated while the log was read, it takes a lease of the newer ones.
+// unsealer opens events; when keys were rotated while the log was read, it takes a lease of the newer ones. One that does not open
+// raises the alarm.
 func (c *Cell) unsealer(ctx context.Context, t tenant.ID, ring *lease.Ring, ticket string, by audit.By) func(audit.Row) (salt, json []byte, err error) {
 	return func(r audit.Row) (salt, json []byte, err error) {
 		salt, json, err = r.Unseal(t, ring.AuditKey)
@@ -85,6 +89,9 @@ func (c *Cell) unsealer(ctx context.Context, t tenant.ID, ring *lease.Ring, tick
 			}
 			ring = newer
 			salt, json, err = r.Unseal(t, ring.AuditKey)
+		}
+		if err != nil {
+			c.alarm.SealBroken(ctx, t, "audit", "AuditEvent", by.Request)
 		}
 		return salt, json, err
 	}
@@ -113,9 +120,9 @@ func (c *Cell) Who(ctx context.Context, a audit.WhoAsk) ([]audit.Plain, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]audit.Plain, 0, len(rows))
+	out, open := make([]audit.Plain, 0, len(rows)), c.unsealer(ctx, a.Tenant, ring, a.Ticket, a.By)
 	for _, r := range rows {
-		b, err := r.Open(a.Tenant, ring.AuditKey)
+		_, b, err := open(r)
 		if err != nil {
 			return nil, err
 		}

@@ -38,8 +38,9 @@ func (c *Cell) Feed(ctx context.Context, a audit.FeedAsk) (page audit.FeedPage, 
 		}
 		c.feeds.put(a.Ticket, ring)
 	}
+	open := c.unsealer(ctx, a.Tenant, ring, a.Ticket, a.By)
 	for _, r := range rows {
-		b, err := r.Open(a.Tenant, ring.AuditKey)
+		_, b, err := open(r)
 		if err != nil {
 			return page, err
 		}

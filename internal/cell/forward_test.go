@@ -22,6 +22,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/cordontest"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/posture"
 	"github.com/cordon-ehr/cordon/internal/routes"
 	"github.com/cordon-ehr/cordon/internal/rpc"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
@@ -106,7 +107,7 @@ func TestTheCellTrustsNoEdge(t *testing.T) {
 	shut.route.KeysDisabled = true
 	p := &peers{snap: routes.Snapshot{Version: 1, Routes: []routes.Route{alpha.route, bravo.route, shut.route}}}
 	log := slog.New(slog.DiscardHandler)
-	c, err := cell.New(t.Context(), cell.Config{Name: "cell1", Database: cordontest.Shared(t).Info.Postgres.Cell}, cell.Peers{Broker: p, Control: p, Denials: p}, telemetry.NewMetrics(), log)
+	c, err := cell.New(t.Context(), cell.Config{Name: "cell1", Database: cordontest.Shared(t).Info.Postgres.Cell, Posture: posture.Options{Volatile: true}}, cell.Peers{Broker: p, Control: p, Denials: p}, telemetry.NewMetrics(), log)
 	if err != nil {
 		t.Fatal(err)
 	}

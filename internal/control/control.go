@@ -15,10 +15,13 @@ import (
 	"github.com/cordon-ehr/cordon/internal/identity"
 	"github.com/cordon-ehr/cordon/internal/ledger"
 	"github.com/cordon-ehr/cordon/internal/pg"
+	"github.com/cordon-ehr/cordon/internal/posture"
+	"github.com/cordon-ehr/cordon/internal/prove"
 	"github.com/cordon-ehr/cordon/internal/provision"
 	"github.com/cordon-ehr/cordon/internal/registry"
 	"github.com/cordon-ehr/cordon/internal/routes"
 	"github.com/cordon-ehr/cordon/internal/rpc"
+	"github.com/cordon-ehr/cordon/internal/telemetry"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
@@ -32,6 +35,8 @@ type Config struct {
 	Ledger    ledger.Role
 	Alerted   func(stream, kind string) // counts alerts of the ledger
 	KnownType func(string) bool
+	Posture   posture.Options
+	Metrics   *telemetry.Metrics
 	Step      func(step string) // called after each recorded step of a plan or key operation; nil outside of tests
 }
 
@@ -44,6 +49,8 @@ type Broker interface {
 	EventPage(ctx context.Context, t tenant.ID, r audit.Range) ([]audit.Plain, error)
 	// Feed gives a page of a tenant's key events in the order of their transactions.
 	Feed(ctx context.Context, a audit.FeedAsk) (audit.FeedPage, error)
+	// Prove runs the broker's probes.
+	Prove(ctx context.Context) ([]prove.Result, error)
 	keyBroker
 	logBroker
 }
@@ -59,6 +66,8 @@ type Cell interface {
 	// Who gives events of one patient, against a ticket.
 	Who(ctx context.Context, a audit.WhoAsk) ([]audit.Plain, error)
 	logCell
+	// Prove runs the cell's probes between two canaries, with their tokens.
+	Prove(ctx context.Context, ask prove.Ask) ([]prove.Result, error)
 }
 
 // Control serves tenants' pages and the operators' API. It is safe for concurrent use.
@@ -77,12 +86,13 @@ type Control struct {
 	api      *pages
 	keeper   *ledger.Keeper
 	watcher  *ledger.Watcher
+	walls    *posture.Watch
 	log      *slog.Logger
 }
 
 // New builds control; Connect gives it the cell, which pulls from control and so comes later.
 func New(ctx context.Context, cfg Config, broker Broker, log *slog.Logger) (*Control, error) {
-	pool, err := pg.Open(ctx, cfg.Database, 8)
+	pool, err := pg.Open(ctx, cfg.Database, 8, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +108,7 @@ func New(ctx context.Context, cfg Config, broker Broker, log *slog.Logger) (*Con
 	c.verifier = authn.NewVerifier(c.table, time.Now)
 	c.tenants, c.api = c.tenantRoutes(), c.operatorRoutes()
 	c.keep()
+	c.walls = c.watch()
 	return c, nil
 }
 
@@ -111,6 +122,7 @@ func (c *Control) Connect(cell Cell) {
 func (c *Control) Run(ctx context.Context) error {
 	var own sync.WaitGroup
 	own.Go(func() { _ = c.table.Run(ctx, "control", c) }) // these end with ctx, and never otherwise
+	own.Go(func() { c.walls.Run(ctx) })
 	own.Go(func() { _ = c.keeper.Run(ctx) })
 	c.hub.run(ctx, c.resumeKeys)
 	own.Wait()
@@ -118,8 +130,8 @@ func (c *Control) Run(ctx context.Context) error {
 	return nil
 }
 
-// Ready reports whether control can serve.
-func (c *Control) Ready(ctx context.Context) error { return c.registry.Ping(ctx) }
+// Ready reports whether control can serve, and names every wall that does not stand.
+func (c *Control) Ready(ctx context.Context) error { return c.walls.Look(ctx) }
 
 // Pull implements routes.Source.
 func (c *Control) Pull(ctx context.Context, puller string, known int64) (routes.Snapshot, error) {

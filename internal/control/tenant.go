@@ -58,6 +58,10 @@ type assertionKey struct{}
 
 // Tenant implements edge.Control.
 func (c *Control) Tenant(w http.ResponseWriter, r *http.Request, a rpc.Assertion) {
+	if err := c.walls.OK(); err != nil {
+		outcome.Error(w, err)
+		return
+	}
 	c.tenants.ServeHTTP(w, below(r, a))
 }
 

@@ -35,7 +35,7 @@ func (c *Control) auditRoutes(m *pages) {
 	for pattern, h := range map[string]func(*http.Request, registry.Entry, audit.By) (any, error){
 		"POST %s/audit/verify":       c.verify,
 		"GET %s/audit/logs/{stream}": c.progress,
-		"GET %s/audit/proof/{event}": c.prove,
+		"GET %s/audit/proof/{event}": c.proveEvent,
 		"GET %s/audit/keys":          c.logKeys,
 	} {
 		for _, at := range []string{"/v1/tenants/{slug}", "/v1"} {
@@ -188,8 +188,8 @@ func (c *Control) progress(r *http.Request, e registry.Entry, by audit.By) (any,
 	return c.logs(stream).LogProgress(r.Context(), e.ID, from)
 }
 
-// prove finds an event in one of the logs.
-func (c *Control) prove(r *http.Request, e registry.Entry, by audit.By) (any, error) {
+// proveEvent finds an event in one of the logs.
+func (c *Control) proveEvent(r *http.Request, e registry.Entry, by audit.By) (any, error) {
 	id, err := uuid.Parse(r.PathValue("event"))
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "not the id of an event")

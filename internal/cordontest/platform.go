@@ -24,16 +24,18 @@ import (
 
 	"github.com/cordon-ehr/cordon/internal/dev"
 	"github.com/cordon-ehr/cordon/internal/pgserver"
+	"github.com/cordon-ehr/cordon/internal/posture"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
 )
 
 // Platform is a running platform.
 type Platform struct {
-	Info dev.Info
-	Dir  string
-	Logs *Log // what the process logged
-	HTTP *http.Client
-	stop func() error
+	Info  dev.Info
+	Dir   string
+	Logs  *Log // what the process logged
+	HTTP  *http.Client
+	stop  func() error
+	heard statements
 }
 
 // shared is the one platform of a test binary.
@@ -58,6 +60,10 @@ func Main(m *testing.M) {
 	code := m.Run()
 	removeBinary()
 	if p := shared.p; p != nil {
+		if err := p.explainAll(); err != nil {
+			fmt.Fprintln(os.Stderr, "statements that the cell sent:", err)
+			code = 1
+		}
 		if err := p.stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop the platform:", err)
 			code = 1
@@ -68,6 +74,20 @@ func Main(m *testing.M) {
 
 // Own starts a platform for one test alone: for tests that break it.
 func Own(t testing.TB) *Platform { return OwnWith(t, nil) }
+
+// Unwatched is Own without the running self-check: for tests of what the other lock holds while one is off. It is looked at once,
+// when the platform starts, and whenever /readyz is asked.
+func Unwatched(t testing.TB) *Platform {
+	return OwnWith(t, func(o *dev.Options) { o.Posture.Every = 24 * time.Hour })
+}
+
+// Durable is Own with a Postgres that waits for the disk, and a self-check that wants it to.
+func Durable(t testing.TB) *Platform {
+	return OwnWith(t, func(o *dev.Options) {
+		delete(o.Settings, "fsync")
+		o.Posture.Volatile = false
+	})
+}
 
 // OwnWith is Own with options that change has set. Options are values and functions of this process, so such a platform is in one
 // process also where the others are apart.
@@ -107,7 +127,7 @@ func start(change func(*dev.Options)) (*Platform, error) {
 	p := &Platform{Dir: dir, Logs: &Log{}}
 	ready, done := make(chan dev.Info, 1), make(chan error, 1)
 	go func() {
-		o := dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelDebug),
+		o := dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelDebug), Posture: posture.Options{Volatile: true}, Heard: p.heard.add,
 			Settings: settings(), Ready: func(i dev.Info) error { ready <- i; return nil }}
 		if change != nil {
 			change(&o)

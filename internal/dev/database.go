@@ -40,7 +40,7 @@ func databases() []database {
 // prepare makes roles and databases where they are missing, and migrates each database. It may be repeated.
 func prepare(ctx context.Context, s *pgserver.Server, st *state) error {
 	user, password := s.Superuser()
-	admin, err := pg.Open(ctx, s.DSN(user, password, "postgres"), 2)
+	admin, err := pg.Open(ctx, s.DSN(user, password, "postgres"), 2, nil)
 	if err != nil {
 		return err
 	}

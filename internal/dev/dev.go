@@ -20,6 +20,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/mesh"
 	"github.com/cordon-ehr/cordon/internal/pgserver"
 	"github.com/cordon-ehr/cordon/internal/platform"
+	"github.com/cordon-ehr/cordon/internal/posture"
 	"github.com/cordon-ehr/cordon/internal/worm"
 )
 
@@ -30,6 +31,8 @@ type Options struct {
 	Bin        string            // folder with Postgres' programs; "" = find
 	Passphrase string            // of the root key; "" = DIR/kms.json holds the key itself
 	Settings   map[string]string // further settings of Postgres
+	Posture    posture.Options   // of every role's self-check
+	Heard      func(sql string)  // see cell.Config
 	Log        *slog.Logger
 	Worm       string               // address of write-once storage (worm.Open); "" = DIR/worm
 	Ready      func(Info) error     // called when DIR/dev.json is there
@@ -195,18 +198,19 @@ func configure(dir string, o Options, st *state, db *pgserver.Server, address st
 		return db.DSN(d.role, st.Passwords[d.role], d.name)
 	}
 	at := "https://" + net.JoinHostPort(name, port)
-	broker := platform.Keys{Database: dsn(2), KMS: kms, AuditKey: st.AuditKeys[mesh.Keys], Ticket: &ticket.PublicKey}
+	broker := platform.Keys{Database: dsn(2), Posture: o.Posture, KMS: kms, AuditKey: st.AuditKeys[mesh.Keys], Ticket: &ticket.PublicKey}
 	if o.Keys != nil {
 		o.Keys(&broker)
 	}
 	return platform.Config{
-		Roles:   platform.AllRoles(),
-		Mesh:    platform.Mesh{Domain: trustDomain},
-		Edge:    edge.Config{PublicURL: at, Hosts: []string{"localhost", "127.0.0.1", "::1"}, Domain: "localhost"},
-		Cell:    cell.Config{Name: cellName, Database: dsn(0)},
-		Control: control.Config{Database: dsn(1), PublicURL: at, Cell: cellName, Step: o.Step, TicketKey: ticket, AuditKey: st.AuditKeys[mesh.Control]},
-		Keys:    broker,
-		Ledger:  platform.Ledger{Keys: st.LogKeys},
-		TLS:     tlsConfig,
+		Roles: platform.AllRoles(),
+		Mesh:  platform.Mesh{Domain: trustDomain},
+		Edge:  edge.Config{PublicURL: at, Hosts: []string{"localhost", "127.0.0.1", "::1"}, Domain: "localhost"},
+		Cell:  cell.Config{Name: cellName, Database: dsn(0), Posture: o.Posture, Heard: o.Heard},
+		Control: control.Config{Database: dsn(1), PublicURL: at, Cell: cellName, Step: o.Step, TicketKey: ticket, Posture: o.Posture,
+			AuditKey: st.AuditKeys[mesh.Control]},
+		Keys:   broker,
+		Ledger: platform.Ledger{Keys: st.LogKeys},
+		TLS:    tlsConfig,
 	}, nil
 }

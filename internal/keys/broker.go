@@ -8,6 +8,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/maypok86/otter/v2"
 
+	"github.com/cordon-ehr/cordon/internal/alert"
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/auditlog"
 	"github.com/cordon-ehr/cordon/internal/authn"
@@ -23,17 +25,20 @@ import (
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/lease"
 	"github.com/cordon-ehr/cordon/internal/ledger"
+	"github.com/cordon-ehr/cordon/internal/posture"
+	"github.com/cordon-ehr/cordon/internal/seal"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
 // Config of the keys role.
 type Config struct {
-	Lease   time.Duration      // how long a grant lives; 0 = 5 minutes
-	Control crypto.PublicKey   // verifies control's job tickets (ECDSA P-256)
-	Overlap time.Duration      // how long a retired signing key still verifies: longer than a token lives; 0 = 10 minutes
-	Local   string             // the service identity of callers in this process; "" = local
-	Limits  Limits             // of each service identity
+	Lease   time.Duration    // how long a grant lives; 0 = 5 minutes
+	Control crypto.PublicKey // verifies control's job tickets (ECDSA P-256)
+	Overlap time.Duration    // how long a retired signing key still verifies: longer than a token lives; 0 = 10 minutes
+	Local   string           // the service identity of callers in this process; "" = local
+	Limits  Limits           // of each service identity
+	Posture posture.Options
 	Metrics *telemetry.Metrics // nil = counted nowhere
 	Log     *slog.Logger       // nil = nowhere
 	Ledger  ledger.Role
@@ -46,6 +51,8 @@ type Broker struct {
 	cfg   Config
 	now   func() time.Time
 	sign  *otter.Cache[tenant.ID, signer]
+	walls *posture.Watch
+	alarm *alert.Alarm
 	guard *guard
 	// Set by Connect, which is called before the broker serves.
 	keeper  *ledger.Keeper
@@ -85,7 +92,9 @@ func NewBroker(store *keyring.Store, cfg Config, now func() time.Time) *Broker {
 		cfg.Local = "local"
 	}
 	b := &Broker{store: store, cfg: cfg, now: now, guard: newGuard(cfg.Limits, now), sign: otter.Must(&otter.Options[tenant.ID, signer]{MaximumSize: 10_000,
-		ExpiryCalculator: otter.ExpiryWriting[tenant.ID, signer](time.Minute)})}
+		ExpiryCalculator: otter.ExpiryWriting[tenant.ID, signer](time.Minute)}),
+		alarm: alert.New(store, audit.Source{Role: "keys"}, cfg.Metrics, cfg.Log, now)}
+	b.walls = b.selfCheck()
 	b.keep(nil)
 	return b
 }
@@ -99,6 +108,9 @@ func (b *Broker) lease(r lease.Request, who audit.Agent, identity string) audit.
 
 // Mint gives a tenant its keys; it may be repeated.
 func (b *Broker) Mint(ctx context.Context, t tenant.ID, by audit.By) error {
+	if err := b.walls.OK(); err != nil {
+		return err
+	}
 	e := by.Event("keys", t, "key", "mint", audit.Create)
 	e.After = "data/1 index/1 sign/1"
 	return b.store.Mint(ctx, t, e)
@@ -127,6 +139,9 @@ func (b *Broker) live(v verifying) bool {
 
 // Sign makes an access token of claims, under the tenant's own key. Control, which asks, has recorded the token before. Faults: Locked.
 func (b *Broker) Sign(ctx context.Context, t tenant.ID, c authn.Claims) (string, error) {
+	if err := b.walls.OK(); err != nil {
+		return "", err
+	}
 	if c.Tenant != t.String() {
 		return "", fault.New(fault.Forbidden, "the claims are of another tenant")
 	}
@@ -171,7 +186,7 @@ func (b *Broker) signer(ctx context.Context, t tenant.ID) (signer, error) {
 }
 
 func (b *Broker) loadSigner(ctx context.Context, t tenant.ID) (signer, error) {
-	secrets, generation, err := b.store.Secrets(ctx, t, keyring.Sign)
+	secrets, generation, err := b.secrets(ctx, t, keyring.Sign)
 	if err != nil {
 		return signer{}, err
 	}
@@ -216,7 +231,13 @@ func (b *Broker) Feed(ctx context.Context, a audit.FeedAsk) (audit.FeedPage, err
 	return b.store.Feed(ctx, a)
 }
 
-// Ready reports whether the broker can serve.
-func (b *Broker) Ready(ctx context.Context) error { return b.store.Ping(ctx) }
+// secrets unwraps, and raises the alarm when something that is wrapped does not open.
+func (b *Broker) secrets(ctx context.Context, t tenant.ID, kinds ...keyring.Kind) ([]keyring.Secret, int64, error) {
+	out, generation, err := b.store.Secrets(ctx, t, kinds...)
+	if errors.Is(err, seal.ErrBroken) {
+		b.alarm.SealBroken(ctx, t, "secret", "key", "")
+	}
+	return out, generation, err
+}
 
 var _ lease.Broker = (*Broker)(nil)

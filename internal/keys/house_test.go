@@ -23,6 +23,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/keys"
 	"github.com/cordon-ehr/cordon/internal/lease"
 	"github.com/cordon-ehr/cordon/internal/pg"
+	"github.com/cordon-ehr/cordon/internal/posture"
 	"github.com/cordon-ehr/cordon/internal/seal"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
 	"github.com/cordon-ehr/cordon/internal/tenant"
@@ -70,7 +71,7 @@ func (k *kms) count() int { k.mu.Lock(); defer k.mu.Unlock(); return k.unwrapped
 
 func newHouse(t *testing.T, p *cordontest.Platform, limits keys.Limits) *house {
 	t.Helper()
-	pool, err := pg.Open(t.Context(), p.RoleDSN(t, "cordon_keys", "cordon_keyring"), 4)
+	pool, err := pg.Open(t.Context(), p.RoleDSN(t, "cordon_keys", "cordon_keyring"), 4, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,13 +86,17 @@ func newHouse(t *testing.T, p *cordontest.Platform, limits keys.Limits) *house {
 	}
 	h := &house{p: p, kms: &kms{KMS: file}, control: control, logs: &cordontest.Log{}, now: time.Now()}
 	h.store = keyring.NewStore(pool, h.kms, make([]byte, 32))
-	h.cfg = keys.Config{Control: &control.PublicKey, Local: "cell/" + uuid.NewString(), Limits: limits, Log: telemetry.NewLogger(h.logs, slog.LevelInfo)}
+	h.cfg = keys.Config{Control: &control.PublicKey, Local: "cell/" + uuid.NewString(), Limits: limits, Posture: posture.Options{Volatile: true, Every: time.Hour}, Log: telemetry.NewLogger(h.logs, slog.LevelInfo)}
 	h.Broker = h.another()
 	return h
 }
 
 // another is a second process of the broker on the same database.
-func (h *house) another() *keys.Broker { return keys.NewBroker(h.store, h.cfg, h.clock) }
+func (h *house) another() *keys.Broker {
+	b := keys.NewBroker(h.store, h.cfg, h.clock)
+	_ = b.Ready(context.Background()) // it serves once it has looked at its walls
+	return b
+}
 
 func (h *house) clock() time.Time { h.mu.Lock(); defer h.mu.Unlock(); return h.now }
 

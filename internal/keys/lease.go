@@ -16,6 +16,9 @@ import (
 
 // Lease implements lease.Broker. Refusals are recorded, too.
 func (b *Broker) Lease(ctx context.Context, r lease.Request) (lease.Grant, error) {
+	if err := b.walls.OK(); err != nil {
+		return lease.Grant{}, err
+	}
 	if r.Tenant.IsZero() {
 		return lease.Grant{}, fault.New(fault.Forbidden, "no tenant, no lease")
 	}
@@ -128,7 +131,7 @@ func (b *Broker) grant(ctx context.Context, r lease.Request, until time.Time) (l
 	if r.Purpose == lease.Chart || len(r.Resource) > 0 {
 		kinds = append(kinds, keyring.Index)
 	}
-	secrets, generation, err := b.store.Secrets(ctx, r.Tenant, kinds...)
+	secrets, generation, err := b.secrets(ctx, r.Tenant, kinds...)
 	if err != nil {
 		return lease.Grant{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,8 +25,14 @@ func (b *Broker) keep(witness ledger.Witness) {
 	b.store.OnWrite(b.keeper.Mark)
 }
 
-// Run keeps the logs of the broker's events until ctx ends.
-func (b *Broker) Run(ctx context.Context) error { return b.keeper.Run(ctx) }
+// Run looks at the walls, and keeps the logs of the broker's events, until ctx ends.
+func (b *Broker) Run(ctx context.Context) error {
+	var watching sync.WaitGroup
+	watching.Go(func() { b.walls.Run(ctx) })
+	err := b.keeper.Run(ctx)
+	watching.Wait()
+	return err
+}
 
 func (b *Broker) alert(t tenant.ID, stream string, why *ledger.Broken) {
 	if b.cfg.Alerted != nil {

@@ -94,5 +94,5 @@ func pick(m map[int32]*seal.Key, newest *seal.Key, v int32) (*seal.Key, error) {
 	if newest == nil || v > newest.Version {
 		return nil, fault.Wrap(fault.Internal, ErrNewer, text)
 	}
-	return nil, fault.New(fault.Internal, text)
+	return nil, fault.Wrap(fault.Internal, seal.ErrBroken, text)
 }

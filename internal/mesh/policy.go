@@ -23,6 +23,7 @@ func policy() map[string]rule {
 		"cell.Events":  {callers: []string{Control}},
 		"cell.Feed":    {callers: []string{Control}, again: true},
 		"cell.Who":     {callers: []string{Control}, again: true},
+		"cell.Prove":   {callers: []string{Control}, again: true},
 
 		"control.Pull":      {callers: []string{Edge, Cell}, again: true},
 		"control.Record":    {callers: []string{Edge, Cell}, again: true}, // an event has an id, and is recorded once
@@ -37,6 +38,7 @@ func policy() map[string]rule {
 		"keys.Events":     {callers: []string{Control}},
 		"keys.EventPage":  {callers: []string{Control}, again: true},
 		"keys.Feed":       {callers: []string{Control}, again: true},
+		"keys.Prove":      {callers: []string{Control}, again: true},
 
 		"keys.Disable":        {callers: []string{Control}, again: true},
 		"keys.Enable":         {callers: []string{Control}, again: true},

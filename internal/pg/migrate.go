@@ -19,6 +19,9 @@ func Migrate(ctx context.Context, dsn, owner string, files fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("read a database address: %w", err)
 	}
+	if err := private(c); err != nil {
+		return err
+	}
 	c.RuntimeParams["role"] = owner
 	c.RuntimeParams["lock_timeout"] = "10s"
 	db := stdlib.OpenDB(*c)

@@ -14,11 +14,18 @@ import (
 // Pool is a pool of connections as one database role.
 type Pool struct{ p *pgxpool.Pool }
 
-// Open makes a pool of at most max connections and checks that the database answers.
-func Open(ctx context.Context, dsn string, max int32) (*Pool, error) {
+// Open makes a pool of at most max connections and checks that the database answers. A connection that leaves the machine, or
+// its kernel's sockets, is encrypted or not made. heard, which may be nil, hears the text of every statement: for tests.
+func Open(ctx context.Context, dsn string, max int32, heard func(sql string)) (*Pool, error) {
 	c, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("read a database address: %w", err)
+	}
+	if err := private(c.ConnConfig); err != nil {
+		return nil, err
+	}
+	if heard != nil {
+		c.ConnConfig.Tracer = ear(heard)
 	}
 	c.MaxConns = max
 	c.MaxConnIdleTime = 10 * time.Minute

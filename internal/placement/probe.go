@@ -5,16 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/pg"
+	"github.com/cordon-ehr/cordon/internal/posture"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
-
-// tables are all tables of a chart database that hold tenant rows.
-var tables = []string{"head", "version", "idx", "ref", "range", "audit", "ledger_head"}
 
 // errProbed rolls the probe's transaction back.
 var errProbed = errors.New("probed")
@@ -29,14 +28,58 @@ func (c *Charts) Probe(ctx context.Context, t tenant.Tenant) error {
 	if err := c.Check(ctx); err != nil {
 		return err
 	}
-	for _, table := range tables {
+	return c.Rows(ctx, t)
+}
+
+// Rows is Probe by the rows alone, whatever the catalog says.
+func (c *Charts) Rows(ctx context.Context, t tenant.Tenant) error {
+	for _, table := range Expect().Tables {
+		if !table.Walled {
+			continue
+		}
 		for _, probe := range []func(context.Context, tenant.Tenant, string) error{c.probeReads, c.probeNoContext, c.probeInsert} {
-			if err := probe(ctx, t, table); err != nil {
-				return fmt.Errorf("probe %s: %w", table, err)
+			if err := probe(ctx, t, table.Name); err != nil {
+				return fmt.Errorf("probe %s: %w", table.Name, err)
 			}
 		}
 	}
 	return nil
+}
+
+// AppendOnly tries, as the cell's own role and on no row, to change and to delete where that must be refused: no row changes its
+// tenant, and what Expect gives no right to delete stays. Only the refusal itself counts.
+func (c *Charts) AppendOnly(ctx context.Context, t tenant.Tenant) error {
+	for _, table := range Expect().Tables {
+		tries := []string{"UPDATE " + table.Name + " SET tenant = tenant WHERE false"}
+		if table.Name == "version" || table.Name == "audit" {
+			tries = append(tries, "UPDATE "+table.Name+" SET body = body WHERE false")
+		}
+		if !strings.Contains(table.Rights, "DELETE") {
+			tries = append(tries, "DELETE FROM "+table.Name+" WHERE false")
+		}
+		for _, sql := range tries {
+			if err := c.refused(ctx, t, sql); err != nil {
+				return fmt.Errorf("probe %s: %w", table.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Charts) refused(ctx context.Context, t tenant.Tenant, sql string) error {
+	err := c.pool.Tx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, contextSQL, numberText(t.Number)); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return err
+		}
+		return errProbed
+	})
+	if errors.Is(err, errProbed) {
+		return fault.New(fault.Internal, "what is stored can be changed")
+	}
+	return unless(err, "42501") // insufficient_privilege
 }
 
 func (c *Charts) probeReads(ctx context.Context, t tenant.Tenant, table string) error {
@@ -88,23 +131,9 @@ func unless(err error, codes ...string) error {
 	return err
 }
 
-// checkSQL names what of the database's lock is missing: row security enabled and forced with its one policy for reads and
-// writes on each of our tables, by a role that neither bypasses it nor owns a table nor can become the owner.
-const checkSQL = `SELECT coalesce(string_agg(what, ', ' ORDER BY what), '') FROM (
-SELECT 'the role bypasses row security' AS what FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)
-UNION ALL SELECT 'no table ' || n FROM unnest($1::text[]) AS n WHERE to_regclass(n) IS NULL
-UNION ALL SELECT 'row security of ' || relname FROM pg_class WHERE oid IN (SELECT to_regclass(n) FROM unnest($1::text[]) AS n)
-  AND NOT (relrowsecurity AND relforcerowsecurity AND NOT pg_has_role(relowner, 'MEMBER')
-  AND (SELECT count(*) = 1 AND bool_and(polcmd = '*' AND polqual IS NOT NULL AND polwithcheck IS NOT NULL) FROM pg_policy WHERE polrelid = pg_class.oid))) AS missing`
-
-// Check reads in the catalog that the lock is on. It is cheap: readiness asks it again and again.
+// Check fails, with every reason, unless all walls of the chart database stand.
 func (c *Charts) Check(ctx context.Context) error {
-	var missing string
-	if err := c.pool.Row(ctx, checkSQL, []any{tables}, &missing); err != nil {
-		return err
-	}
-	if missing != "" {
-		return fault.New(fault.Unavailable, "the walls of the chart database are not whole: %s", missing)
-	}
-	return nil
+	e := Expect()
+	e.Volatile = true // whether a commit lasts is no question of walls
+	return posture.Check(ctx, c.pool, e)
 }

@@ -76,6 +76,8 @@ func (p *Plan) list(d *part, a *args, after *Position, n int) string {
 	b.WriteString(" WHERE " + where + p.keyset(a, "i.sort", "i.rid", after))
 	if n > 0 {
 		b.WriteString(p.orderBy("i.sort", "i.rid") + " LIMIT " + a.add(n))
+	} else if keys != "" {
+		b.WriteString(" OFFSET 0") // a fence, as LIMIT is: a count's lists were joined as PostgreSQL liked, which walked a whole tenant
 	}
 	switch {
 	case keys != "":

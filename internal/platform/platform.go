@@ -21,6 +21,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/limit"
 	"github.com/cordon-ehr/cordon/internal/mesh"
 	"github.com/cordon-ehr/cordon/internal/pg"
+	"github.com/cordon-ehr/cordon/internal/posture"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
 	"github.com/cordon-ehr/cordon/internal/wire"
 )
@@ -48,6 +49,7 @@ type Keys struct {
 	Lease    time.Duration    // see keys.Config
 	Overlap  time.Duration    // see keys.Config
 	Limits   keys.Limits      // of one service identity
+	Posture  posture.Options
 }
 
 // Platform is a started process. What belongs to a role that is elsewhere is nil.
@@ -92,12 +94,12 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Platform, error) {
 }
 
 func (p *Platform) buildKeys(ctx context.Context) (err error) {
-	if p.keys, err = pg.Open(ctx, p.cfg.Keys.Database, 8); err != nil {
+	if p.keys, err = pg.Open(ctx, p.cfg.Keys.Database, 8, nil); err != nil {
 		return err
 	}
 	store := keyring.NewStore(p.keys, p.cfg.Keys.KMS, p.cfg.Keys.AuditKey)
 	p.broker = keys.NewBroker(store, keys.Config{Lease: p.cfg.Keys.Lease, Control: p.cfg.Keys.Ticket, Overlap: p.cfg.Keys.Overlap,
-		Limits: p.cfg.Keys.Limits, Metrics: p.Metrics, Log: p.log,
+		Limits: p.cfg.Keys.Limits, Posture: p.cfg.Keys.Posture, Metrics: p.Metrics, Log: p.log,
 		Ledger: p.logs[mesh.Keys], Alerted: p.Metrics.LedgerAlert}, time.Now)
 	at, err := p.toControl(mesh.Keys)
 	if err != nil {
@@ -120,6 +122,7 @@ func (p *Platform) buildControl(ctx context.Context) error {
 	}
 	cfg := p.cfg.Control
 	cfg.Ledger, cfg.Alerted = p.logs[mesh.Control], p.Metrics.LedgerAlert
+	cfg.Metrics = p.Metrics
 	cfg.KnownType = func(t string) bool { return fhir.ResourceType(t) != nil }
 	if p.Control, err = control.New(ctx, cfg, broker, p.log); err != nil {
 		return err

@@ -151,7 +151,7 @@ func (p *Platform) untilReady(ctx context.Context) error {
 		defer cancel()
 	}
 	for wait := 2 * time.Millisecond; ; wait = min(wait*5/4, 100*time.Millisecond) {
-		_, err := p.notReady(ctx)
+		err := p.notReady(ctx)
 		if err == nil {
 			return nil
 		}
@@ -166,8 +166,9 @@ func (p *Platform) untilReady(ctx context.Context) error {
 	}
 }
 
-// notReady names the first role that cannot serve.
-func (p *Platform) notReady(ctx context.Context) (string, error) {
+// notReady names every role that cannot serve, with its reasons.
+func (p *Platform) notReady(ctx context.Context) error {
+	var all []error
 	checks := map[string]func(context.Context) error{}
 	if p.broker != nil {
 		checks[mesh.Keys] = p.broker.Ready
@@ -184,11 +185,11 @@ func (p *Platform) notReady(ctx context.Context) (string, error) {
 	for _, role := range AllRoles() {
 		if ready := checks[role]; ready != nil {
 			if err := ready(ctx); err != nil {
-				return role, err
+				all = append(all, fmt.Errorf("%s: %s", role, fault.Of(err).Text))
 			}
 		}
 	}
-	return "", nil
+	return errors.Join(all...)
 }
 
 // management answers probes and scrapes, on a listener of its own that the public cannot reach.
@@ -198,8 +199,8 @@ func (p *Platform) management() http.Handler {
 	m.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 		defer cancel()
-		if role, err := p.notReady(ctx); err != nil {
-			http.Error(w, "not ready: "+role+": "+fault.Of(err).Text, http.StatusServiceUnavailable)
+		if err := p.notReady(ctx); err != nil {
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = w.Write([]byte("ready\n"))

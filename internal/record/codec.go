@@ -139,6 +139,18 @@ var opened = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b 
 
 // open unseals a row. wantCheck is the second half of the blind id when the caller asked for one resource by id, else 0.
 func (c *Caller) open(v *stored, id string, wantCheck int64) (Resource, error) {
+	r, err := c.unseal(v, id, wantCheck)
+	if err != nil && fault.Is(err, fault.Internal) && c.Broken != nil {
+		kind := "unknown"
+		if t := fhir.TypeByID(v.typ); t != nil {
+			kind = t.Name
+		}
+		c.Broken("version", kind)
+	}
+	return r, err
+}
+
+func (c *Caller) unseal(v *stored, id string, wantCheck int64) (Resource, error) {
 	key, err := c.recordKey(v.keyver)
 	if err != nil {
 		return Resource{}, err

@@ -46,7 +46,8 @@ type Caller struct {
 	Base    string   // the tenant's FHIR base URL
 	Query   phi.Text // the raw query, for the event
 	Purpose string
-	Proof   string // the caller's live token: shown to control when its part of the trail is read, and to nobody else
+	Proof   string                   // the caller's live token: shown to control when its part of the trail is read, and to nobody else
+	Broken  func(table, kind string) // hears of stored values that do not open, before the caller does
 	// Renew gives keys of now, when a stored value names a later key than Ring holds; called again it gives the same. nil = there
 	// are no others. It is safe for concurrent use.
 	Renew func() (*lease.Ring, error)

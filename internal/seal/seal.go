@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -111,13 +112,17 @@ func (k *Key) Seal(dst, plain []byte, at Place) []byte {
 	return k.aead.Seal(dst, nil, plain, at.aad(a[:0], k.Version))
 }
 
+// ErrBroken is in the chain of every error of a value that does not open where it stands: it was moved, changed, or names a key that
+// the tenant never had. Only who reaches past every role of the platform can cause it.
+var ErrBroken = errors.New("the seal is broken")
+
 // Open appends the plain form of sealed to dst. It fails for every value that was not sealed under this key for exactly
 // this place; the error says no more than that.
 func (k *Key) Open(dst, sealed []byte, at Place) ([]byte, error) {
 	var a [96]byte
 	out, err := k.aead.Open(dst, nil, sealed, at.aad(a[:0], k.Version))
 	if err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "a stored value does not open in its place")
+		return nil, fault.Wrap(fault.Internal, ErrBroken, "a stored value does not open in its place")
 	}
 	return out, nil
 }

@@ -18,6 +18,11 @@ var allowed = map[string]bool{
 	"seconds": true, "signal": true, "placement": true, "identity": true, "stack": true,
 }
 
+// passes judges one attribute. A group does not pass under any name: what is in it has names of its own.
+func passes(at slog.Attr) bool {
+	return allowed[at.Key] && at.Value.Resolve().Kind() != slog.KindGroup
+}
+
 // NewLogger writes JSON lines to w, attributes filtered by the allow-list.
 func NewLogger(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(allowList{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})})
@@ -33,7 +38,7 @@ func (a allowList) Handle(ctx context.Context, r slog.Record) error {
 		out.AddAttrs(slog.String("request", id))
 	}
 	r.Attrs(func(at slog.Attr) bool {
-		if allowed[at.Key] {
+		if passes(at) {
 			out.AddAttrs(at)
 		}
 		return true
@@ -44,7 +49,7 @@ func (a allowList) Handle(ctx context.Context, r slog.Record) error {
 func (a allowList) WithAttrs(attrs []slog.Attr) slog.Handler {
 	kept := attrs[:0:0]
 	for _, at := range attrs {
-		if allowed[at.Key] {
+		if passes(at) {
 			kept = append(kept, at)
 		}
 	}

@@ -16,6 +16,9 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	audits   prometheus.Counter
+	down     *prometheus.GaugeVec
+	alerts   *prometheus.CounterVec
+	seals    *prometheus.CounterVec
 	leases   *prometheus.CounterVec
 	stopped  prometheus.Counter
 	stops    *prometheus.CounterVec
@@ -41,7 +44,14 @@ func NewMetrics() *Metrics {
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "cordon_limited_total", Help: "Requests that a limit refused, by role and limit."}, []string{"role", "limit"}),
 	}
-	m.reg.MustRegister(m.requests, m.seconds, m.audits, m.leases, m.stopped, m.stops, m.limited, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.down = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "cordon_walls_down", Help: "Open walls that the role's self-check found; while it is not 0 the role serves nothing."}, []string{"role"})
+	m.alerts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "cordon_wall_alerts_total", Help: "Changes of what the self-check found, by role."}, []string{"role"})
+	m.seals = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "cordon_seal_failures_total", Help: "Stored values that did not open in their place, by table."}, []string{"table"})
+	m.reg.MustRegister(m.requests, m.seconds, m.audits, m.leases, m.stopped, m.stops, m.limited, m.down, m.alerts, m.seals,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -56,6 +66,15 @@ func (m *Metrics) Audited(n int) { m.audits.Add(float64(n)) }
 
 // LedgerAlert counts a log that stopped.
 func (m *Metrics) LedgerAlert(stream, kind string) { m.stops.WithLabelValues(stream, kind).Inc() }
+
+// Walls tells how many walls of a role are open, whenever that changes.
+func (m *Metrics) Walls(role string, open int) {
+	m.down.WithLabelValues(role).Set(float64(open))
+	m.alerts.WithLabelValues(role).Inc()
+}
+
+// SealFailed counts a stored value that did not open.
+func (m *Metrics) SealFailed(table string) { m.seals.WithLabelValues(table).Inc() }
 
 // Lease counts a request for keys: granted, refused, failed or stopped.
 func (m *Metrics) Lease(outcome string) { m.leases.WithLabelValues(outcome).Inc() }

@@ -16,7 +16,7 @@ func TestLogsPassAnAllowList(t *testing.T) {
 	l := telemetry.NewLogger(&b, slog.LevelInfo).With(slog.String("role", "cell"), slog.String("patient", "canary-1"))
 	ctx := telemetry.WithRequestID(context.Background(), "feedbeef")
 	l.WithGroup("g").InfoContext(ctx, "request", slog.String("path", "/Patient/canary-2"), slog.String("query", "canary-3"), slog.Int("status", 200),
-		slog.Group("more", slog.String("x", "canary-4")))
+		slog.Group("more", slog.String("x", "canary-4")), slog.Group("type", slog.String("x", "canary-5")))
 	out := b.String()
 	if strings.Contains(out, "canary") {
 		t.Errorf("what is not on the list was logged: %s", out)

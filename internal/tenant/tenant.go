@@ -7,6 +7,7 @@ package tenant
 import (
 	"crypto/rand"
 	"regexp"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -70,6 +71,15 @@ func ParseSlug(s string) (Slug, error) {
 	}
 	return Slug(s), nil
 }
+
+// canaryPrefix begins the slugs of tenants that the platform keeps for its probes.
+const canaryPrefix = "canary-"
+
+// Canaries are the two tenants between which probes run.
+func Canaries() [2]Slug { return [2]Slug{canaryPrefix + "a", canaryPrefix + "b"} }
+
+// Canary reports whether a slug is the platform's own, which no customer may take.
+func (s Slug) Canary() bool { return strings.HasPrefix(string(s), canaryPrefix) }
 
 // Placement says where a tenant's charts live.
 type Placement string

@@ -20,6 +20,7 @@ type CellRole interface {
 	Events(ctx context.Context, t tenant.ID, ticket string, by audit.By) rpc.Events
 	cellTrail
 	cellLogs
+	provingCell
 }
 
 type events struct {
@@ -31,6 +32,7 @@ type events struct {
 // ServeCell puts the cell role behind the mesh.
 func ServeCell(s *mesh.Server, c CellRole) {
 	mesh.HandleForward(s, "cell.Forward", c.Forward)
+	serveProvingCell(s, c)
 	mesh.Handle(s, "cell.Prepare", func(ctx context.Context, _ mesh.Identity, in tenant.Tenant) (none, error) {
 		return none{}, c.Prepare(ctx, in)
 	})

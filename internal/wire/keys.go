@@ -29,6 +29,7 @@ type KeysRole interface {
 	keyOperations
 	keysTrail
 	keysLogs
+	proving
 }
 
 type (
@@ -67,6 +68,7 @@ func ServeKeys(s *mesh.Server, k KeysRole) {
 	serveKeyOperations(s, k)
 	serveKeysTrail(s, k)
 	serveKeysLogs(s, k)
+	serveProvingKeys(s, k)
 }
 
 // Keys is the keys role as its callers hold it.

@@ -32,7 +32,7 @@ type (
 		Tenant logOwner `json:"tenant"`
 		From   int64    `json:"from"`
 	}
-	prove struct {
+	inclusion struct {
 		Tenant logOwner  `json:"tenant"`
 		Event  uuid.UUID `json:"event"`
 	}
@@ -59,7 +59,7 @@ func serveLogs(s *mesh.Server, role string, l ledger.Logs) {
 	mesh.Handle(s, role+".LogProgress", func(ctx context.Context, _ mesh.Identity, in progress) (ledger.Progress, error) {
 		return l.LogProgress(ctx, tenant.ID(in.Tenant), in.From)
 	})
-	mesh.Handle(s, role+".ProveEvent", func(ctx context.Context, _ mesh.Identity, in prove) (ledger.Inclusion, error) {
+	mesh.Handle(s, role+".ProveEvent", func(ctx context.Context, _ mesh.Identity, in inclusion) (ledger.Inclusion, error) {
 		return l.ProveEvent(ctx, tenant.ID(in.Tenant), in.Event)
 	})
 }
@@ -112,7 +112,7 @@ func (c *Cell) LogProgress(ctx context.Context, t tenant.ID, from int64) (ledger
 
 // ProveEvent implements ledger.Logs.
 func (c *Cell) ProveEvent(ctx context.Context, t tenant.ID, event uuid.UUID) (ledger.Inclusion, error) {
-	return mesh.Call[prove, ledger.Inclusion](ctx, c.link, "cell.ProveEvent", prove{logOwner(t), event})
+	return mesh.Call[inclusion, ledger.Inclusion](ctx, c.link, "cell.ProveEvent", inclusion{logOwner(t), event})
 }
 
 // Cosign implements ledger.Witness.
@@ -142,5 +142,5 @@ func (k *Keys) LogProgress(ctx context.Context, t tenant.ID, from int64) (ledger
 
 // ProveEvent implements ledger.Logs.
 func (k *Keys) ProveEvent(ctx context.Context, t tenant.ID, event uuid.UUID) (ledger.Inclusion, error) {
-	return mesh.Call[prove, ledger.Inclusion](ctx, k.link, "keys.ProveEvent", prove{logOwner(t), event})
+	return mesh.Call[inclusion, ledger.Inclusion](ctx, k.link, "keys.ProveEvent", inclusion{logOwner(t), event})
 }

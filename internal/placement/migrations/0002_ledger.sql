@@ -17,7 +17,7 @@ CREATE TABLE ledger_head (                            -- how far a tenant's log 
 ALTER TABLE ledger_head ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ledger_head FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant_isolation ON ledger_head USING (tenant = current_setting('app.tenant')::int4) WITH CHECK (tenant = current_setting('app.tenant')::int4);
-GRANT SELECT, INSERT, UPDATE ON ledger_head TO cordon_cell;
+GRANT SELECT, INSERT, UPDATE (size, cosigned, xid, id, root) ON ledger_head TO cordon_cell;
 
 -- +goose Down
 DROP TABLE ledger_head;
