@@ -2,6 +2,7 @@ package placement
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -27,8 +28,7 @@ func (c *Charts) readEvents(ctx context.Context, s Scope, fill func(*Batch)) err
 }
 
 const (
-	auditRowsSQL = `SELECT xid, id, recorded, patient, keyver, body, digest FROM audit WHERE tenant = $1 AND (xid, id) > ($2, $3) ORDER BY xid, id LIMIT $4`
-	auditFromSQL = `SELECT xid, id, recorded, patient, keyver, body, digest FROM audit WHERE tenant = $1 AND (xid, id) >= ($2, $3) ORDER BY xid, id LIMIT $4`
+	auditRowsSQL = `SELECT xid, id, recorded, patient, keyver, body, digest FROM audit WHERE tenant = $1 AND (xid, id) >= ($2, $3) ORDER BY xid, id LIMIT $4`
 	headSQL      = `SELECT size, cosigned, xid, id, root FROM ledger_head WHERE tenant = $1`
 	advanceSQL   = `INSERT INTO ledger_head (tenant, size, cosigned, xid, id, root) VALUES ($1, $3, $4, $5, $6, $7)
 ON CONFLICT (tenant) DO UPDATE SET size = $3, cosigned = $4, xid = $5, id = $6, root = $7 WHERE ledger_head.size = $2`
@@ -42,12 +42,12 @@ func (c *Charts) Boundary(ctx context.Context) (settled, newest uint64, err erro
 
 // EventRows gives at most n of a tenant's event rows after a position, that one included when including is true, in the log's order.
 func (c *Charts) EventRows(ctx context.Context, s Scope, after ledger.Position, including bool, n int) (out []ledger.Row, err error) {
-	sql := auditRowsSQL
-	if including {
-		sql = auditFromSQL
+	most := n
+	if !including {
+		n++ // the one at the position, which is left out
 	}
 	err = c.readEvents(ctx, s, func(b *Batch) {
-		b.Queue(sql, after.Tx, after.ID, n).Query(func(r pgx.Rows) error {
+		b.Queue(auditRowsSQL, after.Tx, after.ID, n).Query(func(r pgx.Rows) error {
 			out = out[:0]
 			for r.Next() {
 				var x audit.Row
@@ -60,7 +60,10 @@ func (c *Charts) EventRows(ctx context.Context, s Scope, after ledger.Position, 
 			return r.Err()
 		})
 	})
-	return out, err
+	if at := slices.IndexFunc(out, func(r ledger.Row) bool { return !including && r.Position == after }); at == 0 {
+		out = out[1:]
+	}
+	return out[:min(len(out), most)], err
 }
 
 // LogHead gives the bookmark of a tenant's log.
