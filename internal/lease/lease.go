@@ -195,6 +195,9 @@ func (c *Cache) fetch(ctx context.Context, id tenant.ID, token string) (*Ring, e
 	if err != nil {
 		return nil, err
 	}
+	if g.Tenant != id || g.Purpose != Chart {
+		return nil, fault.New(fault.Unavailable, "the broker answered for another tenant or purpose")
+	}
 	ring, err := Prepare(g)
 	if err != nil {
 		return nil, err
