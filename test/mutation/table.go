@@ -56,7 +56,9 @@ func (c *Control) alone() bool { return strings.HasPrefix(c.Lock, "none") }
 
 // platform reports whether a run needs Postgres: tests from outside do.
 func (c *Control) platform() bool {
-	return slices.ContainsFunc(append(slices.Clone(c.Red), c.Green...), func(t Tests) bool { return slices.Contains([]string{"./test", "./internal/cell", "./internal/keys", "./internal/placement"}, t.Package) })
+	return slices.ContainsFunc(append(slices.Clone(c.Red), c.Green...), func(t Tests) bool {
+		return slices.Contains([]string{"./test", "./internal/cell", "./internal/keys", "./internal/placement"}, t.Package)
+	})
 }
 
 // readTable reads all files of the folder, in the order of their names.
