@@ -30,13 +30,13 @@ var mayImport = map[string]string{
 	"fhir": "", "fhir/search": "fhir",
 	"outcome": "",
 	// trust
-	"seal": "", "authz": "", "lease": "seal",
-	"audit":     "seal",
+	"seal": "", "authz": "", "gather": "", "lease": "seal",
+	"audit":     "seal gather",
 	"auditlog":  "audit pg",
 	"routes":    "",
 	"rpc":       "audit",
 	"authn":     "authz routes",
-	"placement": "pg audit authn routes",
+	"placement": "pg audit authn routes gather",
 	"keyring":   "pg audit auditlog seal",
 	"registry":  "pg audit auditlog",
 	// capabilities

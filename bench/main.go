@@ -2,6 +2,8 @@
 // beside it what Postgres alone does on the same machine in the same run. It prints one table; nothing is asserted.
 //
 //	go run ./bench [-patients 200] [-for 2s] [-rounds 3]
+//	go run ./bench -scale 10000,100000,1000000
+//	go run ./bench -tenants 10,2000
 //
 // Rounds are interleaved, and the median is shown: on a machine with neighbours compare ratios, not times.
 package main
@@ -21,6 +23,7 @@ type options struct {
 	patients, rounds int
 	span             time.Duration
 	binary, only     string
+	scale, tenants   string
 }
 
 func main() {
@@ -30,6 +33,8 @@ func main() {
 	flag.DurationVar(&o.span, "for", 2*time.Second, "how long each measurement takes")
 	flag.StringVar(&o.binary, "binary", "bin/cordon", "the program to measure")
 	flag.StringVar(&o.only, "only", "", "measure only operations whose name holds this")
+	flag.StringVar(&o.scale, "scale", "", "measure one tenant as it grows to each of these numbers of resources: 10000,100000,1000000")
+	flag.StringVar(&o.tenants, "tenants", "", "measure the platform as it grows to each of these numbers of pooled tenants: 10,2000")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -45,8 +50,18 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer s.stop()
+	switch {
+	case o.scale != "":
+		return s.scale(ctx, o)
+	case o.tenants != "":
+		return s.tenants(ctx, o)
+	}
+	c, err := s.tenant(ctx, "bench")
+	if err != nil {
+		return err
+	}
 	fmt.Printf("loading %d synthetic patients\n", o.patients)
-	data, err := s.load(ctx, o.patients)
+	data, err := c.load(ctx, o.patients)
 	if err != nil {
 		return err
 	}
@@ -55,7 +70,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer raw.close()
-	all := append(s.operations(data), raw.operations()...)
+	all := append(c.operations(data), raw.operations()...)
 	all = slices.DeleteFunc(all, func(op operation) bool { return !strings.Contains(op.name, o.only) })
 	table := newTable()
 	for range o.rounds {

@@ -24,7 +24,7 @@ type operation struct {
 type measurement struct {
 	rate          float64 // calls a second
 	p50, p95, p99 time.Duration
-	cpu           time.Duration // of the server and its database, a call
+	own, database time.Duration // CPU of cordon, and of Postgres, a call
 }
 
 func measure(ctx context.Context, s *server, op operation, workers int, span time.Duration) (measurement, error) {
@@ -37,7 +37,8 @@ func measure(ctx context.Context, s *server, op operation, workers int, span tim
 	var mu sync.Mutex // guards times and failed
 	var times []time.Duration
 	var failed error
-	before, start := s.cpu(), time.Now()
+	own, database := s.cpu()
+	start := time.Now()
 	var wait sync.WaitGroup
 	for range workers {
 		wait.Go(func() {
@@ -62,9 +63,11 @@ func measure(ctx context.Context, s *server, op operation, workers int, span tim
 	if failed != nil || len(times) == 0 {
 		return measurement{}, errors.Join(failed, ctx.Err())
 	}
+	ownNow, databaseNow := s.cpu()
+	n := time.Duration(len(times))
 	slices.Sort(times)
 	at := func(q float64) time.Duration { return times[min(len(times)-1, int(q*float64(len(times))))] }
-	return measurement{float64(len(times)) / took.Seconds(), at(0.5), at(0.95), at(0.99), (s.cpu() - before) / time.Duration(len(times))}, nil
+	return measurement{float64(len(times)) / took.Seconds(), at(0.5), at(0.95), at(0.99), (ownNow - own) / n, (databaseNow - database) / n}, nil
 }
 
 // serial numbers the calls of the whole run.
@@ -104,7 +107,8 @@ func (r *row) median() measurement {
 		return time.Duration(pick(func(m measurement) float64 { return float64(f(m)) }))
 	}
 	return measurement{pick(func(m measurement) float64 { return m.rate }), d(func(m measurement) time.Duration { return m.p50 }),
-		d(func(m measurement) time.Duration { return m.p95 }), d(func(m measurement) time.Duration { return m.p99 }), d(func(m measurement) time.Duration { return m.cpu })}
+		d(func(m measurement) time.Duration { return m.p95 }), d(func(m measurement) time.Duration { return m.p99 }), d(func(m measurement) time.Duration { return m.own }),
+		d(func(m measurement) time.Duration { return m.database })}
 }
 
 func (t *table) find(name string, workers int) (m measurement, ok bool) {
@@ -118,11 +122,12 @@ func (t *table) find(name string, workers int) (m measurement, ok bool) {
 
 func (t *table) print(d *dataset) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(w, "operation\tworkers\tcalls/s\tp50 ms\tp95 ms\tp99 ms\tserver CPU ms/call\t")
+	_, _ = fmt.Fprintln(w, "operation\tworkers\tcalls/s\tp50 ms\tp95 ms\tp99 ms\tCPU ms/call\tof it cordon\tPostgres\t")
+	cpu := func(d time.Duration) string { return fmt.Sprintf("%.3f", float64(d.Microseconds())/1000) }
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d.Microseconds())/1000) }
 	for _, r := range t.rows {
 		m := r.median()
-		_, _ = fmt.Fprintf(w, "%s\t%d\t%.0f\t%s\t%s\t%s\t%s\t\n", r.name, r.workers, m.rate, ms(m.p50), ms(m.p95), ms(m.p99), fmt.Sprintf("%.3f", float64(m.cpu.Microseconds())/1000))
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%.0f\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.name, r.workers, m.rate, ms(m.p50), ms(m.p95), ms(m.p99), cpu(m.own+m.database), cpu(m.own), cpu(m.database))
 	}
 	_ = w.Flush()
 	ratio := func(label, a string, wa int, b string, wb int, goal float64) {

@@ -25,8 +25,11 @@ type observation struct {
 	body              []byte
 }
 
+// keep is how many Bundles of a dataset are kept for more ingest.
+const keep = 200
+
 // load stores the patients, and learns their ids.
-func (s *server) load(ctx context.Context, patients int) (*dataset, error) {
+func (s *client) load(ctx context.Context, patients int) (*dataset, error) {
 	if err := s.fhir(ctx, "POST", "", synth.Directory(7), nil); err != nil {
 		return nil, err
 	}
@@ -35,28 +38,40 @@ func (s *server) load(ctx context.Context, patients int) (*dataset, error) {
 		if err := s.fhir(ctx, "POST", "", p.Bundle, nil); err != nil {
 			return nil, err
 		}
-		d.bundles = append(d.bundles, p.Bundle)
-		d.resources += p.Resources
-		words := strings.Fields(p.Name)
-		d.names = append(d.names, words[len(words)-1])
+		d.add(p)
 	}
+	return d, s.learn(ctx, d)
+}
+
+func (d *dataset) add(p synth.Patient) {
+	d.resources += p.Resources
+	if len(d.bundles) < keep {
+		d.bundles = append(d.bundles, p.Bundle)
+	}
+	words := strings.Fields(p.Name)
+	d.names = append(d.names, words[len(words)-1])
+}
+
+// learn asks for ids of what was loaded.
+func (s *client) learn(ctx context.Context, d *dataset) error {
+	d.patients, d.observations = nil, nil
 	var page struct {
 		Entry []struct{ Resource json.RawMessage }
 	}
-	if err := s.fhir(ctx, "GET", "/Patient?_count=1000", nil, &page); err != nil {
-		return nil, err
+	if err := s.fhir(ctx, "GET", "/Patient?_count=500", nil, &page); err != nil {
+		return err
 	}
 	for _, e := range page.Entry {
 		var r struct{ ID string }
 		if err := json.Unmarshal(e.Resource, &r); err != nil {
-			return nil, err
+			return err
 		}
 		d.patients = append(d.patients, r.ID)
 	}
-	return d, s.learnObservations(ctx, d)
+	return s.learnObservations(ctx, d)
 }
 
-func (s *server) learnObservations(ctx context.Context, d *dataset) error {
+func (s *client) learnObservations(ctx context.Context, d *dataset) error {
 	for _, p := range d.patients {
 		var page struct {
 			Entry []struct{ Resource json.RawMessage }
@@ -85,7 +100,7 @@ func (s *server) learnObservations(ctx context.Context, d *dataset) error {
 }
 
 // operations are what callers do.
-func (s *server) operations(d *dataset) []operation {
+func (s *client) operations(d *dataset) []operation {
 	few := []int{1, 16}
 	obs := func(n int64) *observation { return &d.observations[int(n*7919)%len(d.observations)] }
 	patient := func(n int64) string { return d.patients[int(n*7919)%len(d.patients)] }

@@ -25,10 +25,15 @@ import (
 
 // server is the program under measurement, in a folder of its own.
 type server struct {
-	dir    string
-	cmd    *exec.Cmd
-	info   dev.Info
-	http   *http.Client
+	dir  string
+	cmd  *exec.Cmd
+	info dev.Info
+	http *http.Client
+}
+
+// client is a client of one tenant of the server.
+type client struct {
+	*server
 	base   string // FHIR base of the tenant
 	form   url.Values
 	tokens string     // token URL
@@ -65,7 +70,7 @@ func startServer(ctx context.Context, binary string) (*server, error) {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(pem)
 	s.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 64}}
-	return s, s.tenant(ctx)
+	return s, nil
 }
 
 func (s *server) stop() {
@@ -75,24 +80,23 @@ func (s *server) stop() {
 }
 
 // tenant makes a tenant and a client.
-func (s *server) tenant(ctx context.Context) error {
+func (s *server) tenant(ctx context.Context, slug string) (*client, error) {
 	var t struct {
 		FHIRBase string `json:"fhir_base"`
 		TokenURL string `json:"token_url"`
 	}
-	if err := s.operator(ctx, "/tenants", map[string]string{"slug": "bench", "placement": "pooled"}, &t); err != nil {
-		return err
+	if err := s.operator(ctx, "/tenants", map[string]string{"slug": slug, "placement": "pooled"}, &t); err != nil {
+		return nil, err
 	}
 	var c struct {
 		ID     string `json:"client_id"`
 		Secret string `json:"client_secret"`
 	}
-	if err := s.operator(ctx, "/tenants/bench/clients", map[string]string{"name": "bench", "scope": "system/*.cruds"}, &c); err != nil {
-		return err
+	if err := s.operator(ctx, "/tenants/"+slug+"/clients", map[string]string{"name": "bench", "scope": "system/*.cruds"}, &c); err != nil {
+		return nil, err
 	}
-	s.base, s.tokens = t.FHIRBase, t.TokenURL
-	s.form = url.Values{"grant_type": {"client_credentials"}, "client_id": {c.ID}, "client_secret": {c.Secret}}
-	return nil
+	return &client{server: s, base: t.FHIRBase, tokens: t.TokenURL,
+		form: url.Values{"grant_type": {"client_credentials"}, "client_id": {c.ID}, "client_secret": {c.Secret}}}, nil
 }
 
 func (s *server) operator(ctx context.Context, path string, in, out any) error {
@@ -109,7 +113,7 @@ func (s *server) operator(ctx context.Context, path string, in, out any) error {
 }
 
 // bearer gives a live token, fetched anew before it expires.
-func (s *server) bearer(ctx context.Context) (string, error) {
+func (s *client) bearer(ctx context.Context) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if time.Now().Before(s.until) {
@@ -132,7 +136,7 @@ func (s *server) bearer(ctx context.Context) (string, error) {
 }
 
 // fhir sends a request below the FHIR base; out nil throws the answer away after reading it.
-func (s *server) fhir(ctx context.Context, method, path string, body []byte, out any) error {
+func (s *client) fhir(ctx context.Context, method, path string, body []byte, out any) error {
 	token, err := s.bearer(ctx)
 	if err != nil {
 		return err
@@ -166,9 +170,9 @@ func (s *server) send(r *http.Request, out any) error {
 	return json.NewDecoder(resp.Body).Decode(out)
 }
 
-// cpu is what the server and all its children, Postgres among them, have used so far.
-func (s *server) cpu() time.Duration {
-	children := map[int][]int{}
+// cpu is what the server has used so far: its own process, and its children, of which Postgres is one.
+func (s *server) cpu() (own, children time.Duration) {
+	below := map[int][]int{}
 	ticks := map[int]int64{}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, f := range stats {
@@ -178,19 +182,21 @@ func (s *server) cpu() time.Duration {
 		}
 		pid, parent, t, err := parseStat(string(b))
 		if err == nil {
-			children[parent] = append(children[parent], pid)
+			below[parent] = append(below[parent], pid)
 			ticks[pid] = t
 		}
 	}
 	var sum func(pid int) int64
 	sum = func(pid int) int64 {
 		n := ticks[pid]
-		for _, c := range children[pid] {
+		for _, c := range below[pid] {
 			n += sum(c)
 		}
 		return n
 	}
-	return time.Duration(sum(s.cmd.Process.Pid)) * 10 * time.Millisecond // USER_HZ is 100 on every Linux of today
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux of today
+	pid := s.cmd.Process.Pid
+	return time.Duration(ticks[pid]) * tick, time.Duration(sum(pid)-ticks[pid]) * tick
 }
 
 // parseStat reads pid, parent and CPU ticks (own, and of children that ended) of proc(5) stat.

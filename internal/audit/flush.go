@@ -2,9 +2,9 @@ package audit
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"time"
+
+	"github.com/cordon-ehr/cordon/internal/gather"
 )
 
 // Entry is the rows of one request of one tenant. T is whatever names the tenant to the sink: a scope, a number.
@@ -18,14 +18,10 @@ type Sink[T any] interface {
 	AppendAudit(ctx context.Context, entries []Entry[T]) error
 }
 
-// Flusher commits events of many requests together (group commit): each worker takes what has gathered and writes it in
-// one transaction, while the requests wait. It is safe for concurrent use.
+// Flusher commits events of many requests together (group commit), while the requests wait. It is safe for concurrent use.
 type Flusher[T any] struct {
-	in      chan *waiting[T]
-	gate    sync.RWMutex // held for reading while an entry is handed over; Close takes it
-	closed  bool         // guarded by gate
+	workers *gather.Workers[*waiting[T]]
 	sink    Sink[T]
-	wait    sync.WaitGroup
 	timeout time.Duration
 	counted func(int)
 }
@@ -40,10 +36,8 @@ const maxGroup = 256
 
 // NewFlusher starts workers; Close ends them. counted hears how many events became durable.
 func NewFlusher[T any](sink Sink[T], workers int, counted func(int)) *Flusher[T] {
-	f := &Flusher[T]{in: make(chan *waiting[T], 4*maxGroup), sink: sink, timeout: 10 * time.Second, counted: counted}
-	for range workers {
-		f.wait.Go(f.work)
-	}
+	f := &Flusher[T]{sink: sink, timeout: 10 * time.Second, counted: counted}
+	f.workers = gather.New(gather.Config{Busy: workers, Most: maxGroup}, f.flush)
 	return f
 }
 
@@ -53,7 +47,7 @@ func (f *Flusher[T]) Record(ctx context.Context, to T, rows []Row) error {
 		return nil
 	}
 	w := &waiting[T]{entry: Entry[T]{to, rows}, done: make(chan error, 1)}
-	if err := f.hand(ctx, w); err != nil {
+	if err := f.workers.Hand(ctx, w); err != nil {
 		return Unwritable(err)
 	}
 	select {
@@ -64,56 +58,15 @@ func (f *Flusher[T]) Record(ctx context.Context, to T, rows []Row) error {
 	}
 }
 
-// errClosed is why a late entry is refused: the process is ending.
-var errClosed = errors.New("the flusher is closed")
-
-// hand gives an entry to the workers.
-func (f *Flusher[T]) hand(ctx context.Context, w *waiting[T]) error {
-	f.gate.RLock()
-	defer f.gate.RUnlock()
-	if f.closed {
-		return errClosed
-	}
-	select {
-	case f.in <- w:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // Close refuses further entries and waits until everything accepted is written.
-func (f *Flusher[T]) Close() {
-	f.gate.Lock()
-	f.closed = true
-	close(f.in)
-	f.gate.Unlock()
-	f.wait.Wait()
-}
-
-func (f *Flusher[T]) work() {
-	group := make([]*waiting[T], 0, maxGroup)
-	entries := make([]Entry[T], 0, maxGroup)
-	for w := range f.in {
-		group, entries = append(group[:0], w), append(entries[:0], w.entry)
-	gather:
-		for len(group) < maxGroup {
-			select {
-			case more, ok := <-f.in:
-				if !ok {
-					break gather
-				}
-				group, entries = append(group, more), append(entries, more.entry)
-			default:
-				break gather
-			}
-		}
-		f.flush(group, entries)
-	}
-}
+func (f *Flusher[T]) Close() { f.workers.Close() }
 
 // flush writes a group. When a group fails, its members are tried one by one, so that one bad entry fails alone.
-func (f *Flusher[T]) flush(group []*waiting[T], entries []Entry[T]) {
+func (f *Flusher[T]) flush(group []*waiting[T]) {
+	entries := make([]Entry[T], len(group))
+	for i, w := range group {
+		entries[i] = w.entry
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), f.timeout)
 	defer cancel()
 	err := f.sink.AppendAudit(ctx, entries)

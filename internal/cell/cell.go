@@ -30,6 +30,7 @@ type Config struct {
 	Name        string // the cell's name, in the directory and in audit events
 	Database    string // DSN as the cell's role
 	Connections int32  // 0 = 24
+	Finders     int    // workers that read single versions for many requests together; 0 = as Flushers
 	Flushers    int    // group-commit workers for audit events of reads; 0 = one for two cores, two at least
 }
 
@@ -46,6 +47,7 @@ type Cell struct {
 	pool     *pg.Pool
 	own      *pg.Pool // the flusher's own
 	charts   *placement.Charts
+	finder   *placement.Finder
 	flusher  *audit.Flusher[placement.Scope]
 	table    *routes.Table
 	verifier *authn.Verifier
@@ -65,6 +67,9 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 		// more commits; with more cores there is more to gather.
 		cfg.Flushers = max(2, runtime.GOMAXPROCS(0)/2)
 	}
+	if cfg.Finders == 0 {
+		cfg.Finders = max(2, runtime.GOMAXPROCS(0)/2)
+	}
 	pool, err := pg.Open(ctx, cfg.Database, cfg.Connections)
 	if err != nil {
 		return nil, err
@@ -81,14 +86,16 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 	}
 	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events), cfg.Flushers, metrics.Audited)
 	table := routes.NewTable()
-	return &Cell{cfg: cfg, pool: pool, own: events, charts: charts, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
-		leases: lease.NewCache(peers.Broker, time.Now), face: fhirhttp.New(record.New(charts, flusher, cfg.Name, time.Now), metrics, log),
+	finder := placement.NewFinder(charts, cfg.Finders)
+	return &Cell{cfg: cfg, pool: pool, own: events, charts: charts, finder: finder, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
+		leases: lease.NewCache(peers.Broker, time.Now), face: fhirhttp.New(record.New(charts, finder, flusher, cfg.Name, time.Now), metrics, log),
 		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}, nil
 }
 
 // Run pulls the directory until ctx ends, then writes what audit events are under way and closes.
 func (c *Cell) Run(ctx context.Context) error {
 	err := c.table.Run(ctx, "cell/"+c.cfg.Name, c.peers.Control)
+	c.finder.Close()
 	c.flusher.Close()
 	c.own.Close()
 	c.pool.Close()

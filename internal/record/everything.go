@@ -52,7 +52,7 @@ func (s *Service) Everything(ctx context.Context, c *Caller, id string, emit fun
 		}
 		if !found || patient.op == opDelete {
 			// Not there, or deleted, whatever still points at it: get finds out which, and records it.
-			_, err := s.get(ctx, c, doEverything, patientType, id, readSQL)
+			_, err := s.get(ctx, c, doEverything, patientType, id, newest)
 			return err
 		}
 		out, links, err := c.readable(rows, seen, asked)

@@ -12,9 +12,7 @@ import (
 )
 
 const (
-	readSQL = `SELECT rid, lu, ver, keyver, type, op, body FROM version WHERE tenant = $1 AND rid = $2 ORDER BY ver DESC LIMIT 1`
-	// vreadSQL needs no order: (tenant, rid, ver) is the key.
-	vreadSQL   = `SELECT rid, lu, ver, keyver, type, op, body FROM version WHERE tenant = $1 AND rid = $2 AND ver = $3`
+	readSQL    = `SELECT rid, lu, ver, keyver, type, op, body FROM version WHERE tenant = $1 AND rid = $2 ORDER BY ver DESC LIMIT 1`
 	historySQL = `SELECT rid, lu, ver, keyver, type, op, body FROM version WHERE tenant = $1 AND rid = $2 AND ver < $3 ORDER BY ver DESC LIMIT $4`
 )
 
@@ -40,7 +38,7 @@ func (s *Service) Read(ctx context.Context, c *Caller, t *fhir.Type, id string) 
 	if err := s.allow(ctx, c, doRead, t, id); err != nil {
 		return Resource{}, err
 	}
-	return s.get(ctx, c, doRead, t, id, readSQL)
+	return s.get(ctx, c, doRead, t, id, newest)
 }
 
 // Vread gives one version (FHIR R4 http.html#vread). Faults as Read.
@@ -49,19 +47,21 @@ func (s *Service) Vread(ctx context.Context, c *Caller, t *fhir.Type, id string,
 		return Resource{}, err
 	}
 	if version < 1 || version > 1<<31-1 {
-		version = 0 // no version has this number; the query finds nothing
+		version = 0 // no version has this number; nothing is found
 	}
-	return s.get(ctx, c, doVread, t, id, vreadSQL, int32(version))
+	return s.get(ctx, c, doVread, t, id, int32(version))
 }
 
-func (s *Service) get(ctx context.Context, c *Caller, what action, t *fhir.Type, id, sql string, args ...any) (Resource, error) {
+// newest asks get for the current version.
+const newest int32 = -1
+
+func (s *Service) get(ctx context.Context, c *Caller, what action, t *fhir.Type, id string, version int32) (Resource, error) {
 	rid, check := c.rid(t, id)
-	var v stored
-	var found bool
-	err := s.charts.Read(ctx, c.Scope, func(b *placement.Batch) { one(b, &v, &found, sql, append([]any{rid}, args...)...) })
+	row, found, err := s.row(ctx, c, rid, version)
 	if err != nil {
 		return Resource{}, err
 	}
+	v := stored{row.Rid, row.Lu, row.Ver, row.KeyVer, row.Type, row.Op, row.Body}
 	var r Resource
 	if err = notFound(); found {
 		r, err = c.open(&v, id, check)
@@ -81,6 +81,13 @@ func (s *Service) get(ctx context.Context, c *Caller, what action, t *fhir.Type,
 		return Resource{}, err
 	}
 	return r, nil
+}
+
+func (s *Service) row(ctx context.Context, c *Caller, rid int64, version int32) (placement.Version, bool, error) {
+	if version == newest {
+		return s.finder.Newest(ctx, c.Scope, rid)
+	}
+	return s.finder.At(ctx, c.Scope, rid, version)
 }
 
 // History gives versions older than before (0 = from the newest), newest first, at most count, and whether there are more

@@ -22,14 +22,15 @@ type Recorder interface {
 // Service serves the records of one cell. It is safe for concurrent use.
 type Service struct {
 	charts *placement.Charts
+	finder *placement.Finder
 	events Recorder
 	site   string // the cell's name, for audit events
 	now    func() time.Time
 }
 
 // New makes the service.
-func New(charts *placement.Charts, events Recorder, site string, now func() time.Time) *Service {
-	return &Service{charts: charts, events: events, site: site, now: now}
+func New(charts *placement.Charts, finder *placement.Finder, events Recorder, site string, now func() time.Time) *Service {
+	return &Service{charts: charts, finder: finder, events: events, site: site, now: now}
 }
 
 // Caller is on whose behalf and with which keys a call is made. One is made per request. Only its
