@@ -2,6 +2,8 @@ package placement_test
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -84,10 +86,13 @@ func scope(t *testing.T, s tenant.State) placement.Scope {
 const probe = "SELECT current_setting('app.tenant')"
 
 // doors are all ways in; seen is the tenant that the database sees inside, where that can be asked.
-func doors(c *placement.Charts, s placement.Scope, seen *string) map[string]func(context.Context) error {
+func doors(t *testing.T, c *placement.Charts, s placement.Scope, seen *string) map[string]func(context.Context) error {
+	t.Helper()
 	ask := func(b *placement.Batch) {
 		b.Queue("SELECT current_setting('app.tenant') WHERE $1::int4 > 0").QueryRow(func(r pgx.Row) error { return r.Scan(seen) })
 	}
+	f := placement.NewFinder(c, 1)
+	t.Cleanup(f.Close)
 	return map[string]func(context.Context) error{
 		"Read":  func(ctx context.Context) error { return c.Read(ctx, s, ask) },
 		"Write": func(ctx context.Context) error { return c.Write(ctx, s, ask) },
@@ -97,8 +102,13 @@ func doors(c *placement.Charts, s placement.Scope, seen *string) map[string]func
 		"AppendAudit": func(ctx context.Context) error {
 			return c.AppendAudit(ctx, []audit.Entry[placement.Scope]{{For: s, Rows: []audit.Row{{ID: uuid.New(), KeyVersion: 1, Body: []byte("x")}}}})
 		},
+		"Newest": func(ctx context.Context) error { _, _, err := f.Newest(ctx, s, 1); return err },
+		"At":     func(ctx context.Context) error { _, _, err := f.At(ctx, s, 1, 1); return err },
 	}
 }
+
+// tells are the doors behind which one can ask for the tenant.
+var tells = []string{"Read", "Write", "Within"}
 
 // TestContextEndsWithItsTransaction goes through each door and then looks at the same connection: the tenant was set inside and is
 // not afterwards, so that whoever has the connection next has no tenant.
@@ -107,12 +117,12 @@ func TestContextEndsWithItsTransaction(t *testing.T) {
 	c, pool := charts(t)
 	s := scope(t, tenant.Active)
 	var inside string
-	for name, door := range doors(c, s, &inside) {
+	for name, door := range doors(t, c, s, &inside) {
 		inside = ""
 		if err := door(t.Context()); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if inside != "1000007" && name != "AppendAudit" {
+		if inside != "1000007" && slices.Contains(tells, name) {
 			t.Errorf("%s: the tenant inside is %q", name, inside)
 		}
 		var after string
@@ -127,7 +137,7 @@ func TestNoScopeNoDoor(t *testing.T) {
 	t.Parallel()
 	c, _ := charts(t)
 	var inside string
-	for name, door := range doors(c, placement.Scope{}, &inside) {
+	for name, door := range doors(t, c, placement.Scope{}, &inside) {
 		if err := door(t.Context()); !fault.Is(err, fault.Internal) || inside != "" {
 			t.Errorf("%s without a scope: %v", name, err)
 		}
@@ -135,10 +145,44 @@ func TestNoScopeNoDoor(t *testing.T) {
 	if _, err := c.Events(t.Context(), placement.Scope{}, uuid.Nil, 1); !fault.Is(err, fault.Internal) {
 		t.Errorf("Events without a scope: %v", err)
 	}
-	moving := doors(c, scope(t, tenant.Moving), &inside)
+	moving := doors(t, c, scope(t, tenant.Moving), &inside)
 	for _, name := range []string{"Write", "Within"} {
 		if err := moving[name](t.Context()); !fault.Is(err, fault.Locked) {
 			t.Errorf("%s of a tenant that only reads: %v", name, err)
 		}
 	}
+}
+
+// TestReadsGoTogetherAndComeApart has two tenants with a resource under the same blind id read it at once, through one worker: each
+// gets its own row.
+func TestReadsGoTogetherAndComeApart(t *testing.T) {
+	t.Parallel()
+	c, _ := charts(t)
+	const rid = 77
+	scopes := make([]placement.Scope, 2)
+	for i := range scopes {
+		at := route(tenant.Active, int32(1_000_020+i))
+		var err error
+		if scopes[i], err = placement.Mint(authn.Principal{Tenant: at.Tenant.ID}, at); err != nil {
+			t.Fatal(err)
+		}
+		err = c.Write(t.Context(), scopes[i], func(b *placement.Batch) {
+			b.Queue("INSERT INTO version (tenant, rid, lu, ver, keyver, type, op, body) VALUES ($1, $2, 1, 1, 1, 1, 1, $3)", rid, []byte{byte(i)})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := placement.NewFinder(c, 1)
+	defer f.Close()
+	var wait sync.WaitGroup
+	for i := range 200 {
+		wait.Go(func() {
+			v, found, err := f.Newest(t.Context(), scopes[i%2], rid)
+			if err != nil || !found || len(v.Body) != 1 || v.Body[0] != byte(i%2) {
+				t.Errorf("tenant %d: %v %v, %v", i%2, found, v.Body, err)
+			}
+		})
+	}
+	wait.Wait()
 }
