@@ -85,12 +85,12 @@ func (l *lab) mutant(edits []Edit) (*mutant, error) {
 
 func (m *mutant) close() { _ = os.RemoveAll(m.dir) }
 
-// environment lets tests that build a command of their own build the mutant.
+// environment lets tests that build a command of their own build the mutant, and those that read the source read its.
 func (m *mutant) environment() []string {
 	if m.overlay == "" {
 		return os.Environ()
 	}
-	return append(os.Environ(), strings.TrimSpace("GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+m.overlay))
+	return append(os.Environ(), "CORDON_MUTANT="+m.overlay, strings.TrimSpace("GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+m.overlay))
 }
 
 func (m *mutant) command(ctx context.Context, dir, name string, args ...string) (string, error) {
