@@ -25,19 +25,22 @@ const module = "github.com/cordon-ehr/cordon/internal/"
 var mayImport = map[string]string{
 	// ground
 	"fault": "", "tenant": "", "phi": "", "telemetry": "",
-	"pg": "", "pgserver": "", "synth": "", "phivet": "",
+	"pg": "", "pgserver": "", "synth": "", "limit": "", "phivet": "",
 	// FHIR as data: no I/O
 	"fhir": "", "fhir/search": "fhir",
 	"outcome": "",
 	// trust
 	"seal": "", "authz": "", "gather": "", "lease": "seal",
-	"audit":     "seal gather",
-	"auditlog":  "audit pg",
-	"routes":    "",
-	"rpc":       "audit",
+	"audit":    "seal gather",
+	"auditlog": "audit pg",
+	"tally":    "audit",
+	"routes":   "",
+	"rpc":      "audit",
+	"mesh":     "audit rpc outcome telemetry", "mesh/spiffe": "mesh",
+	"wire":      "mesh rpc routes lease authn audit seal outcome",
 	"authn":     "authz routes",
-	"placement": "pg audit authn routes gather",
-	"keyring":   "pg audit auditlog seal",
+	"placement": "pg audit authn routes gather limit",
+	"keyring":   "pg audit auditlog seal rpc",
 	"registry":  "pg audit auditlog",
 	// capabilities
 	"identity":  "registry audit authn authz",
@@ -46,15 +49,15 @@ var mayImport = map[string]string{
 	"plan":      "blind fhir fhir/search",
 	"record":    "blind plan placement audit authz lease seal fhir fhir/search",
 	// faces
-	"fhirhttp": "record outcome fhir fhir/search telemetry",
+	"fhirhttp": "record outcome fhir fhir/search telemetry limit",
 	// roles: they never import each other, and meet over the interfaces that each declares
-	"edge":    "routes authn audit rpc outcome telemetry",
-	"keys":    "keyring audit authn lease",
+	"edge":    "routes authn audit rpc outcome telemetry limit tally",
+	"keys":    "keyring audit authn lease rpc telemetry",
 	"control": "registry provision identity audit authn lease routes rpc outcome pg",
-	"cell":    "fhirhttp record placement audit authn lease routes rpc outcome pg telemetry",
+	"cell":    "fhirhttp record placement audit authn lease routes rpc outcome pg telemetry limit tally",
 	// the process
-	"platform":   "edge cell control keys keyring pg fhir telemetry",
-	"dev":        "platform edge cell control keyring identity registry placement pg pgserver",
+	"platform":   "edge cell control keys mesh mesh/spiffe wire keyring pg fhir telemetry limit routes",
+	"dev":        "platform mesh edge cell control keyring identity registry placement pg pgserver",
 	"cordontest": "dev pgserver telemetry",
 }
 
@@ -68,16 +71,25 @@ var never = []struct{ from, to, why string }{
 	{"keys", "fhir", "the broker knows no FHIR"},
 	{"keys", "record", "the broker sees no chart"},
 	{"keys", "placement", "the broker sees no chart"},
+	{"keys", "registry", "the broker learns of tenants by what it is asked"},
 	{"control", "record", "control reads no chart"},
 	{"control", "fhirhttp", "control serves no chart"},
 	{"control", "placement", "control opens no chart"},
 	{"control", "keyring", "control unwraps nothing"},
+	{"control", "keys", "control asks the broker, and is not it"},
 	{"cell", "registry", "a cell learns of tenants by its routes only"},
 	{"cell", "provision", "a cell does not provision itself"},
 	{"cell", "keyring", "a cell gets keys by lease only"},
 	{"fhir", "pg", "FHIR as data does no I/O"},
 	{"fhir/search", "pg", "the search compiler knows no SQL"},
 	{"plan", "pg", "a plan is text: only placement sends it"},
+	{"mesh", "pg", "what carries calls runs no SQL"},
+	{"mesh", "fhir", "what carries calls knows no FHIR"},
+	{"mesh", "lease", "what carries calls knows no keys of tenants"},
+	{"edge", "wire", "a role is handed its stubs: it knows the interfaces only"},
+	{"cell", "wire", "a role is handed its stubs: it knows the interfaces only"},
+	{"keys", "wire", "a role is handed its stubs: it knows the interfaces only"},
+	{"control", "wire", "a role is handed its stubs: it knows the interfaces only"},
 }
 
 type listed struct {

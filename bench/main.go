@@ -23,6 +23,7 @@ type options struct {
 	patients, rounds int
 	span             time.Duration
 	binary, only     string
+	apart            bool
 	scale, tenants   string
 }
 
@@ -32,7 +33,8 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds, interleaved; the median counts")
 	flag.DurationVar(&o.span, "for", 2*time.Second, "how long each measurement takes")
 	flag.StringVar(&o.binary, "binary", "bin/cordon", "the program to measure")
-	flag.StringVar(&o.only, "only", "", "measure only operations whose name holds this")
+	flag.StringVar(&o.only, "only", "", "measure only operations whose name holds this; neighbour measures what one tenant feels of another's flood")
+	flag.BoolVar(&o.apart, "apart", false, "measure four processes, one a role")
 	flag.StringVar(&o.scale, "scale", "", "measure one tenant as it grows to each of these numbers of resources: 10000,100000,1000000")
 	flag.StringVar(&o.tenants, "tenants", "", "measure the platform as it grows to each of these numbers of pooled tenants: 10,2000")
 	flag.Parse()
@@ -45,7 +47,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	s, err := startServer(ctx, o.binary)
+	s, err := startServer(ctx, o.binary, o.apart)
 	if err != nil {
 		return err
 	}
@@ -64,6 +66,9 @@ func run(ctx context.Context, o options) error {
 	data, err := c.load(ctx, o.patients)
 	if err != nil {
 		return err
+	}
+	if o.only == "neighbour" {
+		return s.neighbour(ctx, c, data, o.rounds, o.span)
 	}
 	raw, err := newRaw(ctx, s, data)
 	if err != nil {

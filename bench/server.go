@@ -42,12 +42,16 @@ type client struct {
 	until  time.Time
 }
 
-func startServer(ctx context.Context, binary string) (*server, error) {
+func startServer(ctx context.Context, binary string, apart bool) (*server, error) {
 	dir, err := os.MkdirTemp("", "cordonbench")
 	if err != nil {
 		return nil, err
 	}
-	s := &server{dir: dir, cmd: exec.CommandContext(ctx, binary, "dev", "--dir", dir, "--listen", "127.0.0.1:0")}
+	args := []string{"dev", "--dir", dir, "--listen", "127.0.0.1:0"}
+	if apart {
+		args = append(args, "--apart")
+	}
+	s := &server{dir: dir, cmd: exec.CommandContext(ctx, binary, args...)}
 	s.cmd.Stderr = os.Stderr
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	if err := s.cmd.Start(); err != nil {

@@ -148,7 +148,11 @@ func snapshot(t *testing.T, p *cordontest.Platform) string {
 		c := p.SuperuserOn(t, database)
 		for _, table := range tables {
 			var sum string
-			if err := c.QueryRow(t.Context(), "SELECT count(*) || ' ' || coalesce(md5(string_agg(x::text, '' ORDER BY x::text)), '') FROM "+pgx.Identifier{table}.Sanitize()+" x").Scan(&sum); err != nil {
+			from := pgx.Identifier{table}.Sanitize() + " x"
+			if table == "audit" { // what roles asked of each other is recorded by the minute
+				from += " WHERE convert_from(body, 'UTF8')::jsonb->>'type' <> 'mesh'"
+			}
+			if err := c.QueryRow(t.Context(), "SELECT count(*) || ' ' || coalesce(md5(string_agg(x::text, '' ORDER BY x::text)), '') FROM "+from).Scan(&sum); err != nil {
 				t.Fatal(err)
 			}
 			out.WriteString(table + " " + sum + "\n")

@@ -6,19 +6,23 @@ import (
 	"log/slog"
 	"os"
 	"runtime/pprof"
+	"time"
 
 	"github.com/cordon-ehr/cordon/internal/dev"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
 )
 
 type devCmd struct {
-	Dir      string `required:"" env:"CORDON_DIR" help:"Folder for data, keys and certificates; what is in it survives a restart."`
-	Listen   string `default:"127.0.0.1:8443" help:"Address of the FHIR API and the operators' API."`
-	PGBin    string `name:"pg-bin" type:"existingdir" help:"Folder with Postgres' programs; found by itself when it is in a usual place."`
-	Demo     bool   `help:"Make demo tenants with synthetic patients."`
-	Patients int    `default:"25" help:"Synthetic patients of each demo tenant."`
-	Verbose  bool   `short:"v" help:"Log each request."`
-	Profile  string `hidden:"" help:"Write a CPU profile of the whole run to this file."`
+	Dir      string            `required:"" env:"CORDON_DIR" help:"Folder for data, keys and certificates; what is in it survives a restart."`
+	Listen   string            `default:"127.0.0.1:8443" help:"Address of the FHIR API and the operators' API."`
+	PGBin    string            `name:"pg-bin" type:"existingdir" help:"Folder with Postgres' programs; found by itself when it is in a usual place."`
+	Demo     bool              `help:"Make demo tenants with synthetic patients."`
+	Patients int               `default:"25" help:"Synthetic patients of each demo tenant."`
+	Apart    bool              `help:"Run each role as a process of its own, over mTLS."`
+	Verbose  bool              `short:"v" help:"Log each request."`
+	Profile  string            `hidden:"" help:"Write a CPU profile of the whole run to this file."`
+	CertLife time.Duration     `hidden:"" help:"Life of service certificates with --apart."`
+	PGSet    map[string]string `hidden:"" name:"pg-set" help:"Further settings of Postgres."`
 }
 
 // Run serves in the foreground until it is interrupted.
@@ -42,7 +46,8 @@ func (c *devCmd) Run(ctx context.Context) error {
 	demo := make(chan error, 1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	err := dev.Run(ctx, dev.Options{Dir: c.Dir, Listen: c.Listen, Bin: c.PGBin, Passphrase: os.Getenv("CORDON_KMS_PASSPHRASE"), Log: log, Step: stopAfter(os.Getenv("CORDON_TEST_STOP_AFTER")),
+	err := dev.Run(ctx, dev.Options{Dir: c.Dir, Listen: c.Listen, Bin: c.PGBin, Passphrase: os.Getenv("CORDON_KMS_PASSPHRASE"), Log: log, Apart: c.Apart, CertLife: c.CertLife,
+		Settings: c.PGSet, Step: stopAfter(os.Getenv("CORDON_TEST_STOP_AFTER")),
 		Ready: func(i dev.Info) error {
 			if !c.Demo {
 				close(demo)

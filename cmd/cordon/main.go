@@ -20,6 +20,7 @@ type cli struct {
 	Serve  serveCmd  `cmd:"" help:"Run the roles on given databases."`
 	Tenant tenantCmd `cmd:"" help:"Create and change tenants."`
 	Client clientCmd `cmd:"" help:"Register client applications of a tenant."`
+	Keys   keysCmd   `cmd:"" help:"Disable, enable and rotate a tenant's keys."`
 	Audit  auditCmd  `cmd:"" help:"Read a tenant's audit events."`
 	Synth  synthCmd  `cmd:"" help:"Print synthetic patients as FHIR Bundles, one a line."`
 }

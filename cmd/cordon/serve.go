@@ -2,22 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
-	"encoding/pem"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"os"
-	"strings"
-	"time"
 
-	"github.com/cordon-ehr/cordon/internal/cell"
-	"github.com/cordon-ehr/cordon/internal/control"
-	"github.com/cordon-ehr/cordon/internal/edge"
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/placement"
@@ -28,118 +16,59 @@ import (
 
 type serveCmd struct {
 	Config  string `required:"" type:"existingfile" help:"Configuration file (JSON; docs/serve.md)."`
-	Migrate bool   `help:"Bring the databases to this release's schema, then end."`
-}
-
-// serveConfig is the file. Every field is needed unless it says otherwise; an unknown field is an error.
-type serveConfig struct {
-	Listen     string            `json:"listen"`     // host:port of the public listener
-	Management string            `json:"management"` // host:port of health and metrics
-	PublicURL  string            `json:"public_url"` // https://host[:port] under which callers know the platform
-	Domain     string            `json:"domain"`     // SLUG.domain is a tenant's host; optional
-	Cert       string            `json:"tls_cert"`   // PEM file
-	Key        string            `json:"tls_key"`    // PEM file
-	TicketKey  string            `json:"ticket_key"` // PEM file, PKCS #8, P-256: control signs job tickets
-	Cell       string            `json:"cell"`       // the cell's name
-	KMSFile    string            `json:"kms_file"`   // file KMS; a passphrase comes from CORDON_KMS_PASSPHRASE
-	Owner      string            `json:"owner"`      // database role that owns the tables; for --migrate
-	Operators  map[string]string `json:"operators"`  // name → file with the operator's token
-	Databases  struct {
-		Cell    dsns `json:"cell"`
-		Control dsns `json:"control"`
-		Keys    dsns `json:"keys"`
-	} `json:"databases"`
-}
-
-// dsns are a database as its role, and as who may migrate it (member of the owner; for --migrate only).
-type dsns struct {
-	Role    string `json:"role"`
-	Migrate string `json:"migrate"`
+	Role    string `help:"Roles of this process: any of edge,cell,keys,control, separated by commas; all when it is not given."`
+	Log     string `default:"info" enum:"info,warn" help:"What is logged: info is a line for each request."`
+	Migrate bool   `help:"Bring the databases of the roles to this release's schema, then end."`
 }
 
 // Run serves, or migrates.
 func (c *serveCmd) Run(ctx context.Context) error {
-	b, err := os.ReadFile(c.Config)
+	file, err := platform.ReadFile(c.Config)
 	if err != nil {
 		return err
 	}
-	var cfg serveConfig
-	d := json.NewDecoder(strings.NewReader(string(b)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&cfg); err != nil {
-		return fmt.Errorf("read %s: %w", c.Config, err)
+	roles, err := platform.ParseRoles(c.Role)
+	if err != nil {
+		return err
 	}
 	if c.Migrate {
-		return errors.Join(
-			pg.Migrate(ctx, cfg.Databases.Cell.Migrate, cfg.Owner, placement.Migrations()),
-			pg.Migrate(ctx, cfg.Databases.Control.Migrate, cfg.Owner, registry.Migrations()),
-			pg.Migrate(ctx, cfg.Databases.Keys.Migrate, cfg.Owner, keyring.Migrations()))
+		return migrate(ctx, file, roles)
 	}
-	return serve(ctx, cfg)
+	level := slog.LevelInfo
+	if c.Log == "warn" {
+		level = slog.LevelWarn
+	}
+	return serve(ctx, file, roles, telemetry.NewLogger(os.Stderr, level))
 }
 
-func serve(ctx context.Context, cfg serveConfig) error {
-	pair, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
-	if err != nil {
-		return fmt.Errorf("read the certificate: %w", err)
+func migrate(ctx context.Context, f *platform.File, roles platform.Roles) error {
+	var errs []error
+	if roles.Has("cell") {
+		errs = append(errs, pg.Migrate(ctx, f.Databases.Cell.Migrate, f.Owner, placement.Migrations()))
 	}
-	ticket, err := readKey(cfg.TicketKey)
-	if err != nil {
-		return err
+	if roles.Has("control") {
+		errs = append(errs, pg.Migrate(ctx, f.Databases.Control.Migrate, f.Owner, registry.Migrations()))
 	}
-	kms, err := keyring.OpenFileKMS(cfg.KMSFile, os.Getenv("CORDON_KMS_PASSPHRASE"))
-	if err != nil {
-		return err
+	if roles.Has("keys") {
+		errs = append(errs, pg.Migrate(ctx, f.Databases.Keys.Migrate, f.Owner, keyring.Migrations()))
 	}
-	public, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
-	if err != nil {
-		return err
-	}
-	management, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Management)
+	return errors.Join(errs...)
+}
+
+func serve(ctx context.Context, f *platform.File, roles platform.Roles, log *slog.Logger) error {
+	o, err := f.Open(ctx, roles)
 	if err != nil {
 		return err
 	}
-	p, err := platform.New(ctx, platform.Config{
-		Edge:    edge.Config{PublicURL: cfg.PublicURL, Domain: cfg.Domain},
-		Cell:    cell.Config{Name: cfg.Cell, Database: cfg.Databases.Cell.Role},
-		Control: control.Config{Database: cfg.Databases.Control.Role, PublicURL: cfg.PublicURL, Cell: cfg.Cell},
-		Keys:    platform.Keys{Database: cfg.Databases.Keys.Role, KMS: kms, Lease: 5 * time.Minute},
-		TLS:     &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}},
-	}, ticket, telemetry.NewLogger(os.Stderr, slog.LevelInfo))
+	o.Control.Step = stopAfter(os.Getenv("CORDON_TEST_STOP_AFTER"))
+	p, err := platform.New(ctx, o.Config, log)
 	if err != nil {
 		return err
 	}
-	for name, file := range cfg.Operators {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			return fmt.Errorf("read the token of operator %s: %w", name, err)
-		}
-		token := strings.TrimSpace(string(b))
-		if len(token) < 32 {
-			return fmt.Errorf("the token of operator %s is shorter than 32 characters", name)
-		}
+	for name, token := range o.Operators {
 		if err := p.Control.SetOperator(ctx, name, token); err != nil {
 			return err
 		}
 	}
-	return p.Run(ctx, public, management, func() error { return nil })
-}
-
-func readKey(path string) (*ecdsa.PrivateKey, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the ticket key: %w", err)
-	}
-	block, _ := pem.Decode(b)
-	if block == nil {
-		return nil, fmt.Errorf("%s holds no PEM key", path)
-	}
-	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("read the ticket key: %w", err)
-	}
-	if ec, ok := k.(*ecdsa.PrivateKey); ok {
-		return ec, nil
-	}
-	return nil, errors.New("the ticket key is not an ECDSA P-256 key")
+	return p.Run(ctx, o.Public, o.Management, func() error { return nil })
 }

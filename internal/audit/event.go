@@ -55,6 +55,12 @@ type By struct {
 	Request string
 }
 
+// Event begins the event of an act by an operator, seen by one role: allowed and successful until said otherwise (see Refused).
+func (by By) Event(role string, t tenant.ID, kind, what string, a Action) Event {
+	return New(Event{Tenant: t, Type: kind, Subtype: what, Action: a, Outcome: Success, Agent: by.Agent, Request: by.Request,
+		Source: Source{Role: role}, Decision: Decision{Allow: true, Policy: "operator/1"}})
+}
+
 // Source is which part of the platform observed it.
 type Source struct {
 	Role string `json:"role"`
@@ -96,6 +102,15 @@ type Event struct {
 	Request     string     // X-Request-Id
 	Purpose     string     // purposeOfEvent
 	Decision    Decision
+	Before      string // state of what was changed, in words of the platform
+	After       string
+}
+
+// Refused turns the event into that of a refusal; outcome and reason are constant texts.
+func (e Event) Refused(outcome, reason string) Event {
+	e.Outcome, e.OutcomeDesc = MinorFailure, outcome
+	e.Decision.Allow, e.Decision.Reason = false, reason
+	return e
 }
 
 // New stamps a copy of e with a fresh time-ordered id (UUID version 7) and the server's clock.
@@ -124,6 +139,8 @@ type wire struct {
 	Request     string     `json:"request_id,omitempty"`
 	Purpose     string     `json:"purpose,omitempty"`
 	Decision    Decision   `json:"decision"`
+	Before      string     `json:"before,omitempty"`
+	After       string     `json:"after,omitempty"`
 }
 
 type wireEntity struct {
@@ -142,7 +159,7 @@ func reveal(in []phi.Text) []string {
 // Marshal gives the event's canonical bytes.
 func (e Event) Marshal() []byte {
 	w := wire{e.ID, e.Tenant.String(), e.Recorded, e.Type, e.Subtype, e.Action, e.Outcome, e.OutcomeDesc, e.Agent, e.Source,
-		e.Patient.Reveal(), wireEntity{Entity: e.Entity}, reveal(e.Resources), []byte(e.Query.Reveal()), e.Request, e.Purpose, e.Decision}
+		e.Patient.Reveal(), wireEntity{Entity: e.Entity}, reveal(e.Resources), []byte(e.Query.Reveal()), e.Request, e.Purpose, e.Decision, e.Before, e.After}
 	if id := e.Entity.ID.Reveal(); id != "" {
 		w.Entity.Reference = e.Entity.Type + "/" + id
 	}

@@ -19,10 +19,11 @@ type Log struct{ pool *pg.Pool }
 // New works as the role whose pool it is.
 func New(pool *pg.Pool) *Log { return &Log{pool} }
 
-// Insert adds an event to the transaction of the work that it describes.
+// Insert adds an event to the transaction of the work that it describes. An event that is there already, because the answer to its
+// first recording was lost on the way, is there once.
 func (*Log) Insert(ctx context.Context, tx pgx.Tx, e audit.Event) error {
 	r := audit.Clear(e)
-	_, err := tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body) VALUES ($1, $2, $3, $4)`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body)
+	_, err := tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body) VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, id) DO NOTHING`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body)
 	return audit.Unwritable(pg.Fault(err))
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
@@ -21,6 +22,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/record"
 	"github.com/cordon-ehr/cordon/internal/routes"
 	"github.com/cordon-ehr/cordon/internal/rpc"
+	"github.com/cordon-ehr/cordon/internal/tally"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
@@ -30,8 +32,9 @@ type Config struct {
 	Name        string // the cell's name, in the directory and in audit events
 	Database    string // DSN as the cell's role
 	Connections int32  // 0 = 24
-	Finders     int    // workers that read single versions for many requests together; 0 = as Flushers
-	Flushers    int    // group-commit workers for audit events of reads; 0 = one for two cores, two at least
+	Limits      Limits
+	Finders     int // workers that read single versions for many requests together; 0 = as Flushers
+	Flushers    int // group-commit workers for audit events of reads; 0 = one for two cores, two at least
 }
 
 // Peers are the other roles as the cell sees them.
@@ -52,6 +55,7 @@ type Cell struct {
 	table    *routes.Table
 	verifier *authn.Verifier
 	leases   *lease.Cache
+	refusals *tally.Tally
 	face     *fhirhttp.Face
 	peers    Peers
 	log      *slog.Logger
@@ -70,11 +74,12 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 	if cfg.Finders == 0 {
 		cfg.Finders = max(2, runtime.GOMAXPROCS(0)/2)
 	}
+	cfg.Limits = cfg.Limits.filled()
 	pool, err := pg.Open(ctx, cfg.Database, cfg.Connections)
 	if err != nil {
 		return nil, err
 	}
-	charts := placement.NewCharts(pool)
+	charts := placement.NewCharts(pool, int(cfg.Connections))
 	if err := charts.Check(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -84,17 +89,29 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 	if err != nil {
 		return nil, err
 	}
-	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events), cfg.Flushers, metrics.Audited)
-	table := routes.NewTable()
+	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events, 0), cfg.Flushers, metrics.Audited)
+	table, leases := routes.NewTable(), lease.NewCache(peers.Broker, time.Now)
+	table.Hear(func(s routes.Snapshot) {
+		for i := range s.Routes {
+			if s.Routes[i].KeysDisabled { // before control hears that this cell has the snapshot
+				leases.Drop(s.Routes[i].Tenant.ID)
+			}
+		}
+	})
 	finder := placement.NewFinder(charts, cfg.Finders)
-	return &Cell{cfg: cfg, pool: pool, own: events, charts: charts, finder: finder, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
-		leases: lease.NewCache(peers.Broker, time.Now), face: fhirhttp.New(record.New(charts, finder, flusher, cfg.Name, time.Now), metrics, log),
-		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}, nil
+	c := &Cell{cfg: cfg, pool: pool, own: events, charts: charts, finder: finder, flusher: flusher, table: table, verifier: authn.NewVerifier(table, time.Now),
+		leases: leases, refusals: tally.New(peers.Denials, cfg.Limits.Refusals, time.Now),
+		peers: peers, log: log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))}
+	c.face = fhirhttp.New(record.New(charts, finder, flusher, cfg.Name, time.Now), c.doors(metrics), metrics, log)
+	return c, nil
 }
 
 // Run pulls the directory until ctx ends, then writes what audit events are under way and closes.
 func (c *Cell) Run(ctx context.Context) error {
 	err := c.table.Run(ctx, "cell/"+c.cfg.Name, c.peers.Control)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	c.refusals.Close(stop)
 	c.finder.Close()
 	c.flusher.Close()
 	c.own.Close()
@@ -130,7 +147,7 @@ func (c *Cell) Forward(w http.ResponseWriter, r *http.Request, a rpc.Assertion) 
 		outcome.Error(w, c.deny(ctx, r, a, err))
 		return
 	}
-	c.face.Serve(w, r.WithContext(ctx), caller, a.Path)
+	c.face.Serve(w, r.WithContext(ctx), caller, c.cfg.Limits.Of(route), a.Path)
 }
 
 // caller turns a verified token into the Scope and the keys of one request.
@@ -147,11 +164,16 @@ func (c *Cell) caller(ctx context.Context, r *http.Request, route *routes.Route,
 	if err != nil {
 		return nil, err
 	}
-	ring, err := c.leases.For(ctx, p.Tenant, token)
+	if err := route.Usable(); err != nil {
+		return nil, err
+	}
+	need := lease.Need{Tenant: p.Tenant, Token: token, Request: a.Request, Generation: route.KeysGeneration}
+	ring, err := c.leases.For(ctx, need)
 	if err != nil {
 		return nil, err
 	}
-	return &record.Caller{Scope: scope, Ring: ring, Request: a.Request, Base: route.FHIRBase(), Query: phi.Text(r.URL.RawQuery),
+	renew := sync.OnceValues(func() (*lease.Ring, error) { return c.leases.Renew(ctx, need, ring) })
+	return &record.Caller{Scope: scope, Ring: ring, Renew: renew, Request: a.Request, Base: route.FHIRBase(), Query: phi.Text(r.URL.RawQuery),
 		Agent: audit.Agent{Kind: string(p.Kind), ID: p.Subject, Client: p.Client, TokenID: p.TokenID, Address: a.Address,
 			UserHash: audit.HashUserAgent(r.UserAgent())}}, nil
 }
@@ -167,7 +189,7 @@ func (c *Cell) deny(ctx context.Context, r *http.Request, a rpc.Assertion, err e
 	e := audit.New(audit.Event{Tenant: a.Tenant, Type: "rest", Subtype: "refused", Action: audit.Execute, Outcome: audit.MinorFailure,
 		OutcomeDesc: f.Kind.String(), Agent: audit.Agent{Kind: "anonymous", Address: a.Address, UserHash: audit.HashUserAgent(r.UserAgent())},
 		Source: audit.Source{Role: "cell", Site: c.cfg.Name}, Request: a.Request, Decision: audit.Decision{Policy: "token/1", Reason: authn.ReasonOf(err)}})
-	if rerr := c.peers.Denials.Record(ctx, e); rerr != nil {
+	if rerr := c.refusals.Record(ctx, e); rerr != nil {
 		return rerr
 	}
 	return err

@@ -2,6 +2,7 @@ package cell
 
 import (
 	"context"
+	"errors"
 
 	"github.com/google/uuid"
 
@@ -32,11 +33,10 @@ func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.
 	if !ok {
 		return fault.New(fault.NotFound, "no such tenant")
 	}
-	g, err := c.peers.Broker.Lease(ctx, lease.Request{Tenant: t, Purpose: lease.Audit, Proof: ticket})
-	if err != nil {
+	if err := route.Usable(); err != nil {
 		return err
 	}
-	ring, err := lease.Prepare(g)
+	ring, err := c.auditRing(ctx, t, ticket, by)
 	if err != nil {
 		return err
 	}
@@ -55,6 +55,11 @@ func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.
 		}
 		for _, r := range rows {
 			b, err := r.Open(t, ring.AuditKey)
+			if errors.Is(err, lease.ErrNewer) { // the keys were rotated while the log was read
+				if ring, err = c.auditRing(ctx, t, ticket, by); err == nil {
+					b, err = r.Open(t, ring.AuditKey)
+				}
+			}
 			if err != nil {
 				return err
 			}
@@ -69,10 +74,18 @@ func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.
 	}
 }
 
+// auditRing takes a lease of the audit keys alone.
+func (c *Cell) auditRing(ctx context.Context, t tenant.ID, ticket string, by audit.By) (*lease.Ring, error) {
+	g, err := c.peers.Broker.Lease(ctx, lease.Request{Tenant: t, Purpose: lease.Audit, Proof: ticket, Request: by.Request})
+	if err != nil {
+		return nil, err
+	}
+	return lease.Prepare(g)
+}
+
 // recordReading makes the reading of the log an event of the log, before the first event leaves.
 func (c *Cell) recordReading(ctx context.Context, scope placement.Scope, ring *lease.Ring, by audit.By) error {
-	e := audit.New(audit.Event{Tenant: scope.Tenant(), Type: "audit", Subtype: "export", Action: audit.Read, Outcome: audit.Success,
-		Agent: by.Agent, Source: audit.Source{Role: "cell", Site: c.cfg.Name}, Request: by.Request,
-		Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
+	e := by.Event("cell", scope.Tenant(), "audit", "export", audit.Read)
+	e.Source.Site = c.cfg.Name
 	return c.flusher.Record(ctx, scope, []audit.Row{audit.Seal(e, ring.Events, 0)})
 }

@@ -102,8 +102,9 @@ func (n neighbour) token(t *testing.T) string {
 // the tenant that the edge names, and asks for no keys before.
 func TestTheCellTrustsNoEdge(t *testing.T) {
 	t.Parallel()
-	alpha, bravo := newNeighbour(t, "alpha", 1), newNeighbour(t, "bravo", 2)
-	p := &peers{snap: routes.Snapshot{Version: 1, Routes: []routes.Route{alpha.route, bravo.route}}}
+	alpha, bravo, shut := newNeighbour(t, "alpha", 1), newNeighbour(t, "bravo", 2), newNeighbour(t, "shut", 3)
+	shut.route.KeysDisabled = true
+	p := &peers{snap: routes.Snapshot{Version: 1, Routes: []routes.Route{alpha.route, bravo.route, shut.route}}}
 	log := slog.New(slog.DiscardHandler)
 	c, err := cell.New(t.Context(), cell.Config{Name: "cell1", Database: cordontest.Shared(t).Info.Postgres.Cell}, cell.Peers{Broker: p, Control: p, Denials: p}, telemetry.NewMetrics(), log)
 	if err != nil {
@@ -126,6 +127,9 @@ func TestTheCellTrustsNoEdge(t *testing.T) {
 		{"junk", "Bearer junk", alpha.route.Tenant.ID, 401, 1},
 		{"the neighbour's token", "Bearer " + bravo.token(t), alpha.route.Tenant.ID, 403, 1},
 		{"an unknown tenant", "Bearer " + alpha.token(t), tenant.NewID(), 503, 0},
+		{"no token, keys disabled", "", shut.route.Tenant.ID, 401, 1},
+		{"the neighbour's token, keys disabled", "Bearer " + bravo.token(t), shut.route.Tenant.ID, 403, 1},
+		{"a good token, keys disabled", "Bearer " + shut.token(t), shut.route.Tenant.ID, 423, 1},
 		{"a good token, but no keys", "Bearer " + alpha.token(t), alpha.route.Tenant.ID, 423, 1},
 	} {
 		before, leases := len(p.denials), p.leases
@@ -136,7 +140,7 @@ func TestTheCellTrustsNoEdge(t *testing.T) {
 		if w.Code != x.want || len(p.denials)-before != x.denied {
 			t.Errorf("%s: %d, want %d; %d denials on record, want %d: %s", x.name, w.Code, x.want, len(p.denials)-before, x.denied, w.Body)
 		}
-		if asked := p.leases > leases; asked != (x.want == 423) {
+		if asked := p.leases > leases; asked != (x.name == "a good token, but no keys") {
 			t.Errorf("%s: asked the broker: %v", x.name, asked)
 		}
 	}

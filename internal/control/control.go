@@ -27,7 +27,7 @@ type Config struct {
 	Cell      string // where new tenants are placed
 	TicketKey *ecdsa.PrivateKey
 	KnownType func(string) bool
-	Step      func(step string) // called after each recorded step of a plan; nil outside of tests
+	Step      func(step string) // called after each recorded step of a plan or key operation; nil outside of tests
 }
 
 // Broker is the keys role as control sees it.
@@ -35,6 +35,7 @@ type Broker interface {
 	provision.Broker
 	identity.Signer
 	Events(ctx context.Context, t tenant.ID, each func([]byte) error) error
+	keyBroker
 }
 
 // Cell is the cell role as control sees it.
@@ -85,7 +86,7 @@ func (c *Control) Connect(cell Cell) {
 
 // Run keeps the directory fresh until ctx ends, then closes.
 func (c *Control) Run(ctx context.Context) error {
-	c.hub.run(ctx)
+	c.hub.run(ctx, c.resumeKeys)
 	c.pool.Close()
 	return nil
 }
@@ -119,8 +120,8 @@ func (c *Control) change(ctx context.Context, slug tenant.Slug, to tenant.State,
 		return e, fault.New(fault.Conflict, "the tenant is not provisioned yet; create it again to resume")
 	}
 	if e.State != to {
-		ev := audit.New(audit.Event{Tenant: e.ID, Type: "tenant", Subtype: string(to), Action: audit.Update, Outcome: audit.Success,
-			Agent: by.Agent, Source: audit.Source{Role: "control"}, Request: by.Request, Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
+		ev := by.Event("control", e.ID, "tenant", string(to), audit.Update)
+		ev.Before, ev.After = string(e.State), string(to)
 		if err := c.registry.Advance(ctx, e.ID, e.State, to, ev); err != nil {
 			return e, err
 		}

@@ -35,9 +35,7 @@ func (c *Control) exportAudit(w http.ResponseWriter, r *http.Request) {
 		ticket, err = c.ticket(e, who.Agent.ID)
 	}
 	if err == nil {
-		err = c.registry.Record(ctx, audit.New(audit.Event{Tenant: e.ID, Type: "audit", Subtype: "export", Action: audit.Read, Outcome: audit.Success,
-			Agent: who.Agent, Source: audit.Source{Role: "control"}, Request: who.Request,
-			Decision: audit.Decision{Allow: true, Policy: "operator/1"}}))
+		err = c.registry.Record(ctx, who.Event("control", e.ID, "audit", "export", audit.Read))
 	}
 	if err != nil {
 		c.refuse(w, r, err)

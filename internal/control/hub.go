@@ -38,7 +38,8 @@ func (h *hub) refresh(ctx context.Context) error {
 	}
 	snap := routes.Snapshot{Version: version, Routes: make([]routes.Route, len(entries))}
 	for i, e := range entries {
-		snap.Routes[i] = routes.Route{Tenant: e.Tenant, Issuer: h.issuer(string(e.Slug)), Keys: authn.PublicKeys(e.JWKS)}
+		snap.Routes[i] = routes.Route{Tenant: e.Tenant, Issuer: h.issuer(string(e.Slug)), Keys: authn.PublicKeys(e.JWKS),
+			KeysDisabled: e.KeysDisabled, KeysGeneration: e.Generation}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -105,8 +106,8 @@ func (h *hub) settle(ctx context.Context) error {
 	}
 }
 
-// run refreshes now and then: another process of control may have changed a tenant.
-func (h *hub) run(ctx context.Context) {
+// run refreshes now and then: another process of control may have changed a tenant. resume finishes what one left undone.
+func (h *hub) run(ctx context.Context, resume func(context.Context)) {
 	t := time.NewTicker(2 * time.Second)
 	defer t.Stop()
 	for {
@@ -115,6 +116,7 @@ func (h *hub) run(ctx context.Context) {
 			return
 		case <-t.C:
 			_ = h.refresh(ctx) // the next tick tries again; pullers keep what they have
+			resume(ctx)
 		}
 	}
 }

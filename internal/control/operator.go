@@ -37,6 +37,13 @@ func (c *Control) operatorRoutes() *http.ServeMux {
 		"POST /v1/tenants/{slug}/suspend": c.toState(tenant.Suspended),
 		"POST /v1/tenants/{slug}/resume":  c.toState(tenant.Active),
 		"POST /v1/tenants/{slug}/clients": c.createClient,
+
+		"GET /v1/tenants/{slug}/keys":          c.showKeys,
+		"POST /v1/tenants/{slug}/keys/disable": c.disableKeys,
+		"POST /v1/tenants/{slug}/keys/enable":  c.enableKeys,
+		"POST /v1/tenants/{slug}/keys/rotate":  c.rotateKeys,
+		"GET /v1/identities":                   c.listStops,
+		"POST /v1/identities/resume":           c.resumeIdentity,
 	} {
 		m.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			by := operator(r.Context())
@@ -76,9 +83,8 @@ func (c *Control) Operator(w http.ResponseWriter, r *http.Request, a rpc.Asserti
 		}
 	}
 	if fault.Is(err, fault.Unauthenticated) {
-		e := audit.New(audit.Event{Type: "operator", Subtype: "refused", Action: audit.Execute, Outcome: audit.MinorFailure, OutcomeDesc: "unauthenticated",
-			Agent: audit.Agent{Kind: "anonymous", Address: a.Address}, Source: audit.Source{Role: "control"}, Request: a.Request,
-			Decision: audit.Decision{Policy: "operator/1"}})
+		nobody := audit.By{Agent: audit.Agent{Kind: "anonymous", Address: a.Address}, Request: a.Request}
+		e := nobody.Event("control", tenant.ID{}, "operator", "refused", audit.Execute).Refused("unauthenticated", "")
 		if rerr := c.registry.Record(r.Context(), e); rerr != nil {
 			err = rerr
 		}
@@ -97,17 +103,15 @@ func (c *Control) reading(r *http.Request, by audit.By) error {
 	if r.Method != http.MethodGet {
 		return nil
 	}
-	return c.registry.Record(r.Context(), audit.New(audit.Event{Type: "tenant", Subtype: "read", Action: audit.Read, Outcome: audit.Success, Agent: by.Agent,
-		Source: audit.Source{Role: "control"}, Request: by.Request, Decision: audit.Decision{Allow: true, Policy: "operator/1"}}))
+	return c.registry.Record(r.Context(), by.Event("control", tenant.ID{}, "tenant", "read", audit.Read))
 }
 
 func (c *Control) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if fault.Of(err).Kind == fault.Internal {
 		c.log.ErrorContext(r.Context(), "operator request failed", slog.String("error", err.Error()))
 	}
-	by := operator(r.Context())
-	e := audit.New(audit.Event{Type: "operator", Subtype: "refused", Action: audit.Execute, Outcome: audit.MinorFailure, OutcomeDesc: fault.Of(err).Kind.String(),
-		Agent: by.Agent, Source: audit.Source{Role: "control"}, Request: by.Request, Decision: audit.Decision{Policy: "operator/1", Reason: fault.Of(err).Kind.String()}})
+	kind := fault.Of(err).Kind.String()
+	e := operator(r.Context()).Event("control", tenant.ID{}, "operator", "refused", audit.Execute).Refused(kind, kind)
 	if rerr := c.registry.Record(r.Context(), e); rerr != nil {
 		err = rerr
 	}

@@ -52,7 +52,7 @@ func (c *Control) issuer(r *http.Request) (identity.Issuer, error) {
 	defer c.hub.mu.Unlock()
 	for i := range c.hub.snap.Routes {
 		if at := &c.hub.snap.Routes[i]; at.Tenant.ID == a.Tenant {
-			return identity.Issuer{Tenant: a.Tenant, URL: at.Issuer}, nil
+			return identity.Issuer{Tenant: a.Tenant, URL: at.Issuer, Locked: at.Usable()}, nil
 		}
 	}
 	return identity.Issuer{}, fault.New(fault.NotFound, "no such tenant")
@@ -111,14 +111,15 @@ func readForm(r *http.Request) (url.Values, error) {
 	return r.PostForm, nil
 }
 
-// jwks publishes the keys that verify the tenant's tokens (RFC 7517 §5).
+// jwks publishes the keys that verify the tenant's tokens (RFC 7517 §5), as the directory has them: what edge and cell verify with,
+// whatever the state of the keys.
 func (c *Control) jwks(w http.ResponseWriter, r *http.Request) {
-	set, err := c.broker.PublicKeys(r.Context(), assertion(r.Context()).Tenant)
+	e, err := c.registry.ByID(r.Context(), assertion(r.Context()).Tenant)
 	if err != nil {
 		outcome.Error(w, err)
 		return
 	}
-	sendJSON(w, http.StatusOK, set)
+	sendJSON(w, http.StatusOK, e.JWKS)
 }
 
 // smart answers discovery (SMART App Launch 2.2 §conformance; RFC 8414 §3).

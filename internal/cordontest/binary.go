@@ -31,6 +31,14 @@ var binary struct {
 // Binary gives the path of the built command. The package's TestMain must be Main.
 func Binary(t testing.TB) string {
 	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func build() (string, error) {
 	binary.once.Do(func() {
 		if binary.dir, binary.err = os.MkdirTemp("", "cordonbin"); binary.err != nil {
 			return
@@ -40,10 +48,7 @@ func Binary(t testing.TB) string {
 			binary.err = fmt.Errorf("build cordon: %w: %s", err, out)
 		}
 	})
-	if binary.err != nil {
-		t.Fatal(binary.err)
-	}
-	return filepath.Join(binary.dir, "cordon")
+	return filepath.Join(binary.dir, "cordon"), binary.err
 }
 
 func removeBinary() {

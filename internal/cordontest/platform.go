@@ -9,10 +9,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -43,7 +46,7 @@ var shared struct {
 // Shared gives the test binary's platform, started at the first call. The package's TestMain must be Main.
 func Shared(t testing.TB) *Platform {
 	t.Helper()
-	shared.once.Do(func() { shared.p, shared.err = start() })
+	shared.once.Do(func() { shared.p, shared.err = start(nil) })
 	if shared.err != nil {
 		t.Fatalf("start a platform: %v", shared.err)
 	}
@@ -64,9 +67,12 @@ func Main(m *testing.M) {
 }
 
 // Own starts a platform for one test alone: for tests that break it.
-func Own(t testing.TB) *Platform {
+func Own(t testing.TB) *Platform { return OwnWith(t, nil) }
+
+// OwnWith is Own with options that change has set.
+func OwnWith(t testing.TB, change func(*dev.Options)) *Platform {
 	t.Helper()
-	p, err := start()
+	p, err := start(change)
 	if err != nil {
 		t.Fatalf("start a platform: %v", err)
 	}
@@ -78,19 +84,34 @@ func Own(t testing.TB) *Platform {
 	return p
 }
 
+// Apart reports whether this run of the tests starts platforms whose roles are processes of their own (CORDON_TEST_APART=1).
+func Apart() bool { return os.Getenv("CORDON_TEST_APART") == "1" }
+
+// settings are those of Postgres for tests.
+func settings() map[string]string {
+	return map[string]string{"fsync": "off", "shared_buffers": "64MB"}
+}
+
 // start makes a platform in a folder of its own. Postgres does not wait for the disk: a test that asks what survives a crash
 // runs the real binary.
-func start() (*Platform, error) {
+func start(change func(*dev.Options)) (*Platform, error) {
 	dir, err := os.MkdirTemp("", "cordontest")
 	if err != nil {
 		return nil, err
+	}
+	if Apart() {
+		return startApart(dir)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Platform{Dir: dir, Logs: &Log{}}
 	ready, done := make(chan dev.Info, 1), make(chan error, 1)
 	go func() {
-		done <- dev.Run(ctx, dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelInfo),
-			Settings: map[string]string{"fsync": "off", "shared_buffers": "64MB"}, Ready: func(i dev.Info) error { ready <- i; return nil }})
+		o := dev.Options{Dir: dir, Listen: "127.0.0.1:0", Log: telemetry.NewLogger(p.Logs, slog.LevelInfo),
+			Settings: settings(), Ready: func(i dev.Info) error { ready <- i; return nil }}
+		if change != nil {
+			change(&o)
+		}
+		done <- dev.Run(ctx, o)
 	}()
 	p.stop = sync.OnceValue(func() error {
 		cancel()
@@ -127,6 +148,21 @@ func (p *Platform) Superuser(t testing.TB) *pgx.Conn { return p.connect(t, p.Inf
 
 // Cell connects to the chart database as the cell's role.
 func (p *Platform) Cell(t testing.TB) *pgx.Conn { return p.connect(t, p.Info.Postgres.Cell) }
+
+// RoleDSN is the DSN of one of the platform's database roles on one of its databases.
+func (p *Platform) RoleDSN(t testing.TB, role, database string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(p.Dir, "secrets.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s struct{ Passwords map[string]string }
+	if err := json.Unmarshal(b, &s); err != nil || s.Passwords[role] == "" {
+		t.Fatalf("no password of %s: %v", role, err)
+	}
+	host, _, _ := strings.Cut(p.Info.Postgres.Superuser, " user=")
+	return fmt.Sprintf("%s user='%s' password='%s' dbname='%s' sslmode=disable", host, role, s.Passwords[role], database)
+}
 
 func (p *Platform) connect(t testing.TB, dsn string) *pgx.Conn {
 	t.Helper()

@@ -28,9 +28,16 @@ type Options struct {
 	Passphrase string            // of the root key; "" = DIR/kms.json holds the key itself
 	Settings   map[string]string // further settings of Postgres
 	Log        *slog.Logger
-	Ready      func(Info) error // called when DIR/dev.json is there
-	Step       func(string)     // see control.Config
+	Ready      func(Info) error     // called when DIR/dev.json is there
+	Step       func(string)         // see control.Config
+	Apart      bool                 // each role is a process of its own
+	Binary     string               // cordon, for the processes of Apart; "" = this program
+	CertLife   time.Duration        // of service certificates; 0 = 1 hour
+	Keys       func(*platform.Keys) // changes the broker's part, for tests; nil = as it is
 }
+
+// cellName is the one cell of a development platform.
+const cellName = "cell1"
 
 // Run starts everything and serves until ctx ends; then it stops everything, Postgres last. Errors are for a person to read.
 func Run(ctx context.Context, o Options) (err error) {
@@ -93,19 +100,6 @@ func serve(ctx context.Context, dir string, o Options, sv *supervisor, public, m
 	if err != nil {
 		return err
 	}
-	ticket, err := st.ticketKey()
-	if err != nil {
-		return err
-	}
-	p, err := platform.New(ctx, cfg, ticket, o.Log)
-	if err != nil {
-		return err
-	}
-	for name, token := range st.Operators {
-		if err := p.Control.SetOperator(ctx, name, token); err != nil {
-			return err
-		}
-	}
 	user, password := db.Superuser()
 	info := Info{URL: cfg.Edge.PublicURL, Management: "http://" + management.Addr().String(), CA: filepath.Join(dir, "ca.pem"), Operators: st.Operators,
 		Postgres: Postgres{Superuser: db.DSN(user, password, databases()[0].name), Cell: cfg.Cell.Database}, PID: os.Getpid()}
@@ -118,17 +112,15 @@ func serve(ctx context.Context, dir string, o Options, sv *supervisor, public, m
 			cancel(err)
 		}
 	}()
-	path := filepath.Join(dir, "dev.json")
-	err = p.Run(ctx, public, management, func() error {
-		if err := writeJSON(path, info); err != nil {
-			return err
-		}
-		if o.Ready != nil {
-			return o.Ready(info)
-		}
-		return nil
-	})
-	if rerr := os.Remove(path); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
+	if err := os.RemoveAll(filepath.Join(dir, "apart")); err != nil { // of a run that was killed
+		return err
+	}
+	if o.Apart {
+		err = runApart(ctx, dir, o, cfg, st, public, management, info)
+	} else {
+		err = runTogether(ctx, dir, o, cfg, st, public, management, info)
+	}
+	if rerr := os.Remove(filepath.Join(dir, "dev.json")); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
 		err = errors.Join(err, rerr)
 	}
 	cause := context.Cause(ctx)
@@ -138,6 +130,28 @@ func serve(ctx context.Context, dir string, o Options, sv *supervisor, public, m
 		err = cause
 	}
 	return err
+}
+
+// runTogether serves with all roles in this process.
+func runTogether(ctx context.Context, dir string, o Options, cfg platform.Config, st *state, public, management net.Listener, info Info) error {
+	p, err := platform.New(ctx, cfg, o.Log)
+	if err != nil {
+		return err
+	}
+	for name, token := range st.Operators {
+		if err := p.Control.SetOperator(ctx, name, token); err != nil {
+			return err
+		}
+	}
+	return p.Run(ctx, public, management, func() error {
+		if err := writeJSON(filepath.Join(dir, "dev.json"), info); err != nil {
+			return err
+		}
+		if o.Ready != nil {
+			return o.Ready(info)
+		}
+		return nil
+	})
 }
 
 // configure gives each role its own part.
@@ -162,16 +176,26 @@ func configure(dir string, o Options, st *state, db *pgserver.Server, address st
 	if err != nil {
 		return platform.Config{}, err
 	}
+	ticket, err := st.ticketKey()
+	if err != nil {
+		return platform.Config{}, err
+	}
 	dsn := func(i int) string {
 		d := databases()[i]
 		return db.DSN(d.role, st.Passwords[d.role], d.name)
 	}
 	url := "https://" + net.JoinHostPort(name, port)
+	broker := platform.Keys{Database: dsn(2), KMS: kms, Ticket: &ticket.PublicKey}
+	if o.Keys != nil {
+		o.Keys(&broker)
+	}
 	return platform.Config{
+		Roles:   platform.AllRoles(),
+		Mesh:    platform.Mesh{Domain: trustDomain},
 		Edge:    edge.Config{PublicURL: url, Hosts: []string{"localhost", "127.0.0.1", "::1"}, Domain: "localhost"},
-		Cell:    cell.Config{Name: "cell1", Database: dsn(0)},
-		Control: control.Config{Database: dsn(1), PublicURL: url, Cell: "cell1", Step: o.Step},
-		Keys:    platform.Keys{Database: dsn(2), KMS: kms},
+		Cell:    cell.Config{Name: cellName, Database: dsn(0)},
+		Control: control.Config{Database: dsn(1), PublicURL: url, Cell: cellName, Step: o.Step, TicketKey: ticket},
+		Keys:    broker,
 		TLS:     tlsConfig,
 	}, nil
 }

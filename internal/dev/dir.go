@@ -37,6 +37,8 @@ type Info struct {
 	Operators  map[string]string `json:"operators"`
 	Postgres   Postgres          `json:"postgres"`
 	PID        int               `json:"pid"`
+	// Processes are the roles' own, when each has one.
+	Processes map[string]Process `json:"processes,omitempty"`
 }
 
 // Postgres are DSNs on the chart database.

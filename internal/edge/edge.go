@@ -19,6 +19,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/outcome"
 	"github.com/cordon-ehr/cordon/internal/routes"
 	"github.com/cordon-ehr/cordon/internal/rpc"
+	"github.com/cordon-ehr/cordon/internal/tally"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
@@ -28,6 +29,7 @@ type Config struct {
 	PublicURL string   // https://host[:port]: under which callers know the platform
 	Hosts     []string // further names of the platform itself, without port
 	Domain    string   // SLUG.Domain is a tenant's own host; "" = tenants have none
+	Limits    Limits
 }
 
 // Control is the control role as the edge sees it.
@@ -48,6 +50,8 @@ type Edge struct {
 	verifier *authn.Verifier
 	cell     rpc.Forwarder
 	control  Control
+	doors    doors
+	refusals *tally.Tally
 	metrics  *telemetry.Metrics
 	log      *slog.Logger
 }
@@ -58,17 +62,26 @@ func New(cfg Config, cell rpc.Forwarder, control Control, metrics *telemetry.Met
 	if err != nil || u.Scheme != "https" || u.Host == "" {
 		return nil, fault.New(fault.Invalid, "the public URL of the platform is https://host[:port]")
 	}
+	cfg.Limits = cfg.Limits.filled()
 	table := routes.NewTable()
 	e := &Edge{cfg: cfg, hosts: map[string]bool{u.Hostname(): true}, table: table, verifier: authn.NewVerifier(table, time.Now), cell: cell, control: control,
 		metrics: metrics, log: log.With(slog.String("role", "edge"))}
+	e.doors, e.refusals = newDoors(), tally.New(control, cfg.Limits.Refusals, time.Now)
+	metrics.Gauge("cordon_edge_requests", "Requests of tenants under way in the edge.", func() float64 { return float64(e.doors.tenants.Inside()) })
 	for _, h := range cfg.Hosts {
 		e.hosts[h] = true
 	}
 	return e, nil
 }
 
-// Run pulls the directory until ctx ends.
-func (e *Edge) Run(ctx context.Context) error { return e.table.Run(ctx, "edge", e.control) }
+// Run pulls the directory until ctx ends, then writes what refusals are not on the record yet.
+func (e *Edge) Run(ctx context.Context) error {
+	err := e.table.Run(ctx, "edge", e.control)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	e.refusals.Close(stop)
+	return err
+}
 
 // Ready reports whether the edge can serve.
 func (e *Edge) Ready(context.Context) error {
@@ -96,8 +109,13 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			outcome.Error(w, fault.New(fault.Internal, "internal error"))
 		}
 	}()
-	strip(r.Header)
-	if err := e.route(ctx, w, r.WithContext(ctx), id); err != nil {
+	ctx, end, err := e.bound(ctx, w, r)
+	defer end()
+	if err == nil {
+		strip(r.Header)
+		err = e.route(ctx, w, r.WithContext(ctx), id)
+	}
+	if err != nil {
 		outcome.Error(w, err)
 		e.metrics.Request("edge", "refused", fault.Of(err).Kind.Status(), time.Since(start))
 		e.log.InfoContext(ctx, "refused", slog.Int("status", fault.Of(err).Kind.Status()), slog.String("reason", authn.ReasonOf(err)))
@@ -126,8 +144,7 @@ func (e *Edge) route(ctx context.Context, w http.ResponseWriter, r *http.Request
 	}
 	if rest, ok := strings.CutPrefix(path, "/operator/"); ok && own {
 		a.Path = "/" + rest
-		e.control.Operator(w, r, a)
-		return nil
+		return e.page(ctx, r, a, func() { e.control.Operator(w, r, a) })
 	}
 	slug, rest := byHost, path
 	if s, ok := strings.CutPrefix(path, "/t/"); ok {
@@ -140,7 +157,7 @@ func (e *Edge) route(ctx context.Context, w http.ResponseWriter, r *http.Request
 	if slug == "" {
 		return fault.New(fault.NotFound, "nothing is served here")
 	}
-	at, err := e.tenant(slug)
+	at, err := e.tenant(ctx, slug)
 	if err != nil {
 		return e.deny(ctx, r, a, err)
 	}
@@ -174,7 +191,10 @@ func hostname(hostport string) string {
 }
 
 // tenant finds a tenant that answers. One that is not provisioned yet is not there.
-func (e *Edge) tenant(slug string) (*routes.Route, error) {
+func (e *Edge) tenant(ctx context.Context, slug string) (*routes.Route, error) {
+	if err := e.Ready(ctx); err != nil {
+		return nil, err // what is not known yet is not "not there"
+	}
 	at, ok := e.table.BySlug(tenant.Slug(slug))
 	if !ok || at.Tenant.State == tenant.Requested || at.Tenant.State == tenant.Provisioning || at.Tenant.State == tenant.Destroyed {
 		return nil, fault.New(fault.NotFound, "no such tenant")
@@ -193,35 +213,38 @@ func (e *Edge) serve(ctx context.Context, w http.ResponseWriter, r *http.Request
 	}
 	if !isFHIR || below == "/.well-known/smart-configuration" {
 		a.Path = rest
-		e.control.Tenant(w, r, a)
-		return nil
+		return e.page(ctx, r, a, func() { e.control.Tenant(w, r, a) })
 	}
-	a.Path = below
+	a.Path, a.Cell = below, at.Tenant.Cell
 	if below == "" {
 		a.Path = "/"
 	}
-	if a.Path != "/metadata" {
-		token, err := authn.Bearer(r.Header.Get("Authorization"))
-		if err == nil {
-			_, err = e.verifier.Verify(ctx, token, at)
-		}
-		if err != nil {
-			return e.deny(ctx, r, a, err)
-		}
+	if a.Path == "/metadata" {
+		return e.page(ctx, r, a, func() { e.cell.Forward(w, r, a) })
 	}
+	token, err := authn.Bearer(r.Header.Get("Authorization"))
+	if err != nil {
+		return e.deny(ctx, r, a, err)
+	}
+	p, err := e.verifier.Verify(ctx, token, at)
+	if err == nil {
+		err = at.Usable() // after the token: who is not of the tenant learns nothing of its keys
+	}
+	if err != nil {
+		return e.deny(ctx, r, a, err)
+	}
+	limits := e.cfg.Limits.Of(at)
+	if err := e.doors.tenants.Enter(a.Tenant, limits.Rate, limits.InFlight); err != nil {
+		return e.limited(ctx, r, a, audit.Agent{Kind: string(p.Kind), ID: p.Subject, Client: p.Client, TokenID: p.TokenID}, err)
+	}
+	defer e.doors.tenants.Leave(a.Tenant)
 	e.cell.Forward(w, r, a)
 	return nil
 }
 
 // deny records a refusal; when that fails, the caller learns that instead.
 func (e *Edge) deny(ctx context.Context, r *http.Request, a rpc.Assertion, err error) error {
-	ev := audit.New(audit.Event{Tenant: a.Tenant, Type: "rest", Subtype: "refused", Action: audit.Execute, Outcome: audit.MinorFailure,
-		OutcomeDesc: fault.Of(err).Kind.String(), Agent: audit.Agent{Kind: "anonymous", Address: a.Address, UserHash: audit.HashUserAgent(r.UserAgent())},
-		Source: audit.Source{Role: "edge"}, Request: a.Request, Decision: audit.Decision{Policy: "edge/1", Reason: authn.ReasonOf(err)}})
-	if rerr := e.control.Record(ctx, ev); rerr != nil {
-		return rerr
-	}
-	return err
+	return e.record(ctx, a, "refused", audit.Agent{Kind: "anonymous", UserHash: audit.HashUserAgent(r.UserAgent())}, authn.ReasonOf(err), err)
 }
 
 func address(remote string) string {

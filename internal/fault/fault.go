@@ -33,6 +33,9 @@ const (
 	TooMany
 	Unavailable
 	NotSupported
+	Timeout
+	LongURI
+	LargeHeaders
 )
 
 type row struct {
@@ -72,6 +75,12 @@ func (k Kind) row() row {
 		return row{"too-many", "throttled", 429}
 	case NotSupported:
 		return row{"not-supported", "not-supported", 400}
+	case Timeout:
+		return row{"timeout", "timeout", 408}
+	case LongURI:
+		return row{"long-uri", "too-long", 414}
+	case LargeHeaders:
+		return row{"large-headers", "too-long", 431}
 	case Unavailable:
 		return row{"unavailable", "transient", 503}
 	default:
@@ -89,7 +98,7 @@ func (k Kind) String() string { return k.row().name }
 
 // KindNamed is the inverse of Kind.String; an unknown name is Internal.
 func KindNamed(name string) Kind {
-	for k := Internal; k <= NotSupported; k++ {
+	for k := Internal; k <= LargeHeaders; k++ {
 		if k.String() == name {
 			return k
 		}

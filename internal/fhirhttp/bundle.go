@@ -163,7 +163,7 @@ func (f *Face) dispatch(c *call, e *record.Entry) response {
 	}
 	caller := *c.caller
 	caller.Query = phi.Text(u.RawQuery)
-	ctx := context.WithValue(c.Context(), callerKey{}, &caller)
+	ctx := context.WithValue(c.Context(), visitKey{}, &visit{caller: &caller})
 	r, err := http.NewRequestWithContext(ctx, e.Method, "/", body)
 	if err != nil {
 		return failed(fault.New(fault.Invalid, "the method of an entry is not one of HTTP"))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
+	"github.com/cordon-ehr/cordon/internal/limit"
 	"github.com/cordon-ehr/cordon/internal/outcome"
 	"github.com/cordon-ehr/cordon/internal/record"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
@@ -22,14 +23,15 @@ import (
 // Face serves one cell's FHIR API. It is safe for concurrent use.
 type Face struct {
 	records *record.Service
+	doors   Doors
 	routes  *http.ServeMux
 	metrics *telemetry.Metrics
 	log     *slog.Logger
 }
 
 // New makes the face over the records.
-func New(records *record.Service, metrics *telemetry.Metrics, log *slog.Logger) *Face {
-	f := &Face{records: records, routes: http.NewServeMux(), metrics: metrics, log: log}
+func New(records *record.Service, doors Doors, metrics *telemetry.Metrics, log *slog.Logger) *Face {
+	f := &Face{records: records, doors: doors, routes: http.NewServeMux(), metrics: metrics, log: log}
 	for _, r := range []struct {
 		pattern, name string
 		handle        handler
@@ -54,18 +56,18 @@ func New(records *record.Service, metrics *telemetry.Metrics, log *slog.Logger) 
 // call is one request with its caller.
 type call struct {
 	*http.Request
-	caller *record.Caller
-	w      *answer
-	held   atomic.Int64 // bytes of the answers to a Bundle's entries, kept until all are there
+	*visit
+	w    *answer
+	held atomic.Int64 // bytes of the answers to a Bundle's entries, kept until all are there
 }
 
 // handler serves one interaction; an error is rendered as an OperationOutcome.
 type handler func(c *call) error
 
-type callerKey struct{}
+type visitKey struct{}
 
-// Serve answers one request of a caller. path is below the FHIR base.
-func (f *Face) Serve(w http.ResponseWriter, r *http.Request, caller *record.Caller, path string) {
+// Serve answers one request of a caller within its tenant's limits. path is below the FHIR base.
+func (f *Face) Serve(w http.ResponseWriter, r *http.Request, caller *record.Caller, limits *limit.Limits, path string) {
 	path, ok := plainPath(path)
 	if !ok {
 		outcome.Error(w, fault.New(fault.NotFound, "nothing is served here"))
@@ -75,7 +77,7 @@ func (f *Face) Serve(w http.ResponseWriter, r *http.Request, caller *record.Call
 	u.Path, u.RawPath = path, ""
 	inner := *r
 	inner.URL = &u
-	f.routes.ServeHTTP(w, inner.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+	f.routes.ServeHTTP(w, inner.WithContext(context.WithValue(r.Context(), visitKey{}, f.visit(caller, limits))))
 }
 
 // plainPath takes a trailing slash off a path. One with empty or dot segments is not plain: the routes would redirect it, and
@@ -90,19 +92,21 @@ func plainPath(path string) (string, bool) {
 // answer is a response writer that knows what was sent.
 type answer struct {
 	http.ResponseWriter
+	visit  *visit
 	status int
 }
 
 func (a *answer) WriteHeader(s int) {
 	if a.status == 0 {
 		a.status = s
+		a.visit.answered(a.Header())
 	}
 	a.ResponseWriter.WriteHeader(s)
 }
 
 func (a *answer) Write(b []byte) (int, error) {
 	if a.status == 0 {
-		a.status = http.StatusOK
+		a.WriteHeader(http.StatusOK)
 	}
 	return a.ResponseWriter.Write(b)
 }
@@ -111,11 +115,15 @@ func (a *answer) Write(b []byte) (int, error) {
 func (f *Face) interaction(name string, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		a := &answer{ResponseWriter: w}
-		caller, ok := r.Context().Value(callerKey{}).(*record.Caller)
-		c := &call{Request: r, caller: caller, w: a}
+		v, ok := r.Context().Value(visitKey{}).(*visit)
+		if !ok {
+			v = new(visit)
+		}
+		a := &answer{ResponseWriter: w, visit: v}
+		c := &call{Request: r, visit: v, w: a}
 		defer func() {
 			p := recover()
+			v.end()
 			cut := p == http.ErrAbortHandler //nolint:errorlint // the server's own sentinel, compared as it does
 			if p != nil && !cut {
 				// The value of a panic may quote a body: only where it happened is logged.
@@ -134,6 +142,9 @@ func (f *Face) interaction(name string, h handler) http.Handler {
 		err := error(fault.New(fault.Internal, "no caller"))
 		if ok {
 			if err = acceptable(r); err == nil {
+				err = c.begin(name)
+			}
+			if err == nil {
 				err = h(c)
 			}
 		}
@@ -151,8 +162,17 @@ func (f *Face) fail(c *call, name string, err error) {
 		f.log.WarnContext(c.Context(), "answer cut off", slog.String("interaction", name), slog.String("error", fault.Of(err).Kind.String()))
 		panic(http.ErrAbortHandler)
 	}
-	if c.caller != nil {
-		if rerr := f.records.Failed(c.Context(), c.caller, name, err); rerr != nil {
+	if why := limit.ReasonOf(err); why != "" {
+		f.metrics.Limited("cell", string(why))
+		err = f.doors.Refused(c.Request, c.caller, err)
+	} else if c.caller != nil {
+		ctx := c.Context()
+		if fault.Is(err, fault.Timeout) { // the server has given the request up with its body; its event is written all the same
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+		}
+		if rerr := f.records.Failed(ctx, c.caller, name, err); rerr != nil {
 			err = rerr
 		}
 	}

@@ -1,6 +1,7 @@
 package fhirhttp
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
+	"github.com/cordon-ehr/cordon/internal/limit"
 )
 
 // MaxBody bounds a request body after decompression.
@@ -55,46 +57,85 @@ func (c *call) body() ([]byte, error) {
 	if err != nil || !isJSON(mt) {
 		return nil, fault.New(fault.UnsupportedMedia, "the Content-Type of a resource is application/fhir+json")
 	}
-	return readAll(c.Request, MaxBody)
+	return c.readAll(MaxBody)
 }
 
-// readAll reads a body of at most most bytes, after decompression.
-func readAll(r *http.Request, most int) ([]byte, error) {
-	limited := http.MaxBytesReader(nil, r.Body, int64(most))
-	switch enc := strings.ToLower(r.Header.Get("Content-Encoding")); enc {
-	case "", "identity":
-		b, err := io.ReadAll(limited)
-		return b, readFault(err)
-	case "gzip":
-		return inflate(limited, most)
-	default:
-		return nil, fault.New(fault.UnsupportedMedia, "the Content-Encoding is identity or gzip")
+// readAll reads a body of at most most bytes, after decompression, and then takes the slot to work on it.
+func (c *call) readAll(most int) ([]byte, error) {
+	if c.ContentLength > int64(most) {
+		return nil, fault.New(fault.TooLarge, "the body has more than %d bytes", most)
 	}
+	limited := http.MaxBytesReader(nil, c.Body, int64(most))
+	var b []byte
+	var err error
+	switch enc := strings.ToLower(c.Header.Get("Content-Encoding")); enc {
+	case "", "identity":
+		b, err = c.gather(limited, most, func(int) bool { return true })
+		err = readFault(err)
+	case "gzip":
+		b, err = c.inflate(limited, most)
+	default:
+		err = fault.New(fault.UnsupportedMedia, "the Content-Encoding is identity or gzip")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > largeBody {
+		c.class = limit.Heavy
+	}
+	return b, c.enter()
 }
 
 // inflate reads a gzip body, and stops at most bytes or at the ratio of a bomb.
-func inflate(r io.Reader, most int) ([]byte, error) {
+func (c *call) inflate(r io.Reader, most int) ([]byte, error) {
 	count := &counter{r: r}
 	z, err := gzip.NewReader(count)
 	if err != nil {
+		if f := readFault(err); !fault.Is(f, fault.Invalid) {
+			return nil, f
+		}
 		return nil, fault.New(fault.Invalid, "the body is not gzip")
 	}
-	var out []byte
-	buf := make([]byte, 64<<10)
+	out, err := c.gather(z, most, func(n int) bool { return n <= 1<<20 || n <= maxRatio*count.n })
+	if err != nil {
+		if f := readFault(err); !fault.Is(f, fault.Invalid) {
+			return nil, f
+		}
+		return nil, fault.New(fault.Invalid, "the body is not whole gzip")
+	}
+	return out, nil
+}
+
+// errGrown stops a body that is larger than it may be.
+var errGrown = fault.New(fault.TooLarge, "the body is too large, or grows too much when decompressed")
+
+// gather reads r to its end. Memory is taken from the tenant's budget before it is used, and as it is: who announces much and sends little
+// holds little.
+func (c *call) gather(r io.Reader, most int, fair func(n int) bool) ([]byte, error) {
+	size := int64(32 << 10)
+	if c.ContentLength >= 0 {
+		size = min(c.ContentLength, 256<<10)
+	}
+	size += bytes.MinRead // the end of what was announced is found without growing
+	if err := c.hold.Grow(size); err != nil {
+		return nil, err
+	}
+	b := make([]byte, 0, size)
 	for {
-		n, err := z.Read(buf)
-		out = append(out, buf[:n]...)
-		if len(out) > most || (len(out) > 1<<20 && len(out) > maxRatio*count.n) {
-			return nil, fault.New(fault.TooLarge, "the body is too large, or grows too much when decompressed")
-		}
-		if errors.Is(err, io.EOF) {
-			return out, nil
-		}
-		if err != nil {
-			if f := readFault(err); fault.Is(f, fault.TooLarge) {
-				return nil, f
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case len(b) > most || !fair(len(b)):
+			return nil, errGrown
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil:
+			return nil, err
+		case len(b) == cap(b):
+			if err := c.hold.Grow(int64(cap(b))); err != nil {
+				return nil, err
 			}
-			return nil, fault.New(fault.Invalid, "the body is not whole gzip")
+			b = append(make([]byte, 0, 2*cap(b)), b...)
 		}
 	}
 }
@@ -113,6 +154,9 @@ func (c *counter) Read(p []byte) (int, error) {
 func readFault(err error) error {
 	if err == nil {
 		return nil
+	}
+	if f, ok := errors.AsType[*fault.Fault](err); ok {
+		return f
 	}
 	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return fault.New(fault.TooLarge, "the body has more than %d bytes", e.Limit)

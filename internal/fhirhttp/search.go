@@ -30,7 +30,7 @@ func (f *Face) searchPost(c *call) error {
 	if err != nil || mt != "application/x-www-form-urlencoded" {
 		return fault.New(fault.UnsupportedMedia, "the Content-Type of a _search is application/x-www-form-urlencoded")
 	}
-	b, err := readAll(c.Request, maxForm)
+	b, err := c.readAll(maxForm)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ type Server struct {
 type Issuer struct {
 	Tenant tenant.ID
 	URL    string // https://host/t/slug
+	Locked error  // why it issues nothing now, though its clients are known; nil = it does
 }
 
 // TokenURL is where its clients ask.
@@ -75,6 +76,12 @@ func oauth(status int, code, description string) *OAuthError {
 	return &OAuthError{code, description, status}
 }
 
+// locked tells a client that proved itself why it gets no token. RFC 6749 §5.2 has no code for it; this one is of §4.1.2.1.
+func locked(err error) *OAuthError {
+	f := fault.Of(err)
+	return oauth(f.Kind.Status(), "temporarily_unavailable", f.Text)
+}
+
 // Token answers a token request. What was asked and what became of it is recorded before the answer, a refusal as well.
 func (s *Server) Token(ctx context.Context, at Issuer, form url.Values, who Caller) (Token, error) {
 	for k, v := range form {
@@ -96,6 +103,9 @@ func (s *Server) Token(ctx context.Context, at Issuer, form url.Values, who Call
 	if err != nil {
 		return Token{}, s.refuse(ctx, at, who, client.ID, oauth(400, "invalid_scope", "the scope is unknown, malformed or exceeds what the client was registered for"))
 	}
+	if at.Locked != nil {
+		return Token{}, s.refuse(ctx, at, who, client.ID, locked(at.Locked))
+	}
 	now := s.Now()
 	claims := authn.Claims{Issuer: at.URL, Audience: at.URL + "/fhir", Subject: client.ID, Client: client.ID, Scope: scopes.String(),
 		Tenant: at.Tenant.String(), TokenID: uuid.NewString(), Issued: now.Unix(), Expires: now.Add(s.Lifetime).Unix()}
@@ -106,6 +116,9 @@ func (s *Server) Token(ctx context.Context, at Issuer, form url.Values, who Call
 		return Token{}, err
 	}
 	raw, err := s.Signer.Sign(ctx, at.Tenant, claims)
+	if fault.Is(err, fault.Locked) { // the broker knew before the directory did
+		return Token{}, s.refuse(ctx, at, who, client.ID, locked(err))
+	}
 	if err != nil {
 		return Token{}, err
 	}
@@ -175,9 +188,8 @@ func (s *Server) Register(ctx context.Context, t tenant.ID, name, scope string, 
 	} else if err := checkKeys(set); err != nil {
 		return Registration{}, err
 	}
-	e := audit.New(audit.Event{Tenant: t, Type: "client", Subtype: "register", Action: audit.Create, Outcome: audit.Success,
-		Agent: by.Agent, Source: audit.Source{Role: "control"}, Request: by.Request,
-		Entity: audit.Entity{Type: "client", ID: phi.Text(c.ID)}, Decision: audit.Decision{Allow: true, Policy: "operator/1", Reason: scopes.String()}})
+	e := by.Event("control", t, "client", "register", audit.Create)
+	e.Entity, e.Decision.Reason = audit.Entity{Type: "client", ID: phi.Text(c.ID)}, scopes.String()
 	return r, s.Registry.AddClient(ctx, t, c, e)
 }
 

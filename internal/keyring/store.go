@@ -7,6 +7,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -44,6 +45,8 @@ const (
 type Secret struct {
 	Kind    Kind
 	Version int32
+	State   string    // next, active, retired
+	Retired time.Time // when it was retired; zero = it was not
 	Secret  seal.Secret
 }
 
@@ -82,6 +85,9 @@ func (s *Store) Mint(ctx context.Context, t tenant.ID, e audit.Event) error {
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
+		if _, err := tx.Exec(ctx, `INSERT INTO custody (tenant) VALUES ($1) ON CONFLICT DO NOTHING`, t.Bytes()); err != nil {
+			return err
+		}
 		for _, k := range []Kind{Data, Index, Sign} {
 			sealed := seal.NewKey(kek, 1).Seal(nil, seal.NewSecret().Reveal(), secretPlace(t, k, 1))
 			if _, err := tx.Exec(ctx, `INSERT INTO secret (tenant, kind, ver, kek_ver, wrapped) VALUES ($1, $2, 1, 1, $3)`, t.Bytes(), k, sealed); err != nil {
@@ -96,29 +102,42 @@ func (s *Store) Mint(ctx context.Context, t tenant.ID, e audit.Event) error {
 	return nil
 }
 
-// Secrets unwraps all versions of the kinds, oldest first. A tenant without keys is NotFound.
-func (s *Store) Secrets(ctx context.Context, t tenant.ID, kinds ...Kind) ([]Secret, error) {
+// versionsSQL sees custody and secrets at one moment: what it gives is of that generation.
+const versionsSQL = `SELECT s.kind, s.ver, s.state, s.retired, s.kek_ver, s.wrapped, k.kms_key, k.wrapped, coalesce(c.state, 'enabled'), coalesce(c.generation, 1)
+FROM secret s JOIN kek k ON k.tenant = s.tenant AND k.ver = s.kek_ver LEFT JOIN custody c ON c.tenant = s.tenant
+WHERE s.tenant = $1 AND s.kind = ANY($2) ORDER BY s.kind, s.ver`
+
+// Secrets unwraps all versions of the kinds, oldest first, and tells of which generation they are. A tenant without keys is
+// NotFound, one whose keys are disabled Locked: then the KMS is not asked.
+func (s *Store) Secrets(ctx context.Context, t tenant.ID, kinds ...Kind) ([]Secret, int64, error) {
 	type row struct {
-		kind             Kind
-		ver, kekVer      int32
+		Secret
+		retired          *time.Time
+		kekVer           int32
 		wrapped, kekWrap []byte
 		kmsKey           string
 	}
 	var rows []row
-	err := s.pool.Rows(ctx, `SELECT s.kind, s.ver, s.kek_ver, s.wrapped, k.kms_key, k.wrapped FROM secret s JOIN kek k ON k.tenant = s.tenant AND k.ver = s.kek_ver
-WHERE s.tenant = $1 AND s.kind = ANY($2) ORDER BY s.kind, s.ver`, []any{t.Bytes(), kinds}, func(r pgx.Rows) error {
+	var c Custody
+	err := s.pool.Rows(ctx, versionsSQL, []any{t.Bytes(), kinds}, func(r pgx.Rows) error {
 		var x row
-		if err := r.Scan(&x.kind, &x.ver, &x.kekVer, &x.wrapped, &x.kmsKey, &x.kekWrap); err != nil {
+		if err := r.Scan(&x.Kind, &x.Version, &x.State, &x.retired, &x.kekVer, &x.wrapped, &x.kmsKey, &x.kekWrap, &c.State, &c.Generation); err != nil {
 			return err
+		}
+		if x.retired != nil {
+			x.Retired = *x.retired
 		}
 		rows = append(rows, x)
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if len(rows) == 0 {
-		return nil, fault.New(fault.NotFound, "the tenant has no keys")
+		return nil, 0, fault.New(fault.NotFound, "the tenant has no keys")
+	}
+	if c.State != Enabled {
+		return nil, 0, tenant.KeysDisabled()
 	}
 	keks := map[int32]seal.Secret{}
 	out := make([]Secret, 0, len(rows))
@@ -126,21 +145,20 @@ WHERE s.tenant = $1 AND s.kind = ANY($2) ORDER BY s.kind, s.ver`, []any{t.Bytes(
 		kek, ok := keks[x.kekVer]
 		if !ok {
 			if kek, err = s.kms.Unwrap(ctx, x.kmsKey, x.kekWrap, kekPlace(t, x.kekVer)); err != nil {
-				return nil, fmt.Errorf("unwrap a KEK of tenant %s: %w", t, err)
+				return nil, 0, fmt.Errorf("unwrap a KEK of tenant %s: %w", t, err)
 			}
 			keks[x.kekVer] = kek
 		}
-		plain, err := seal.NewKey(kek, x.kekVer).Open(nil, x.wrapped, secretPlace(t, x.kind, x.ver))
+		plain, err := seal.NewKey(kek, x.kekVer).Open(nil, x.wrapped, secretPlace(t, x.Kind, x.Version))
 		if err != nil {
-			return nil, fmt.Errorf("unwrap a %s secret of tenant %s: %w", x.kind, t, err)
+			return nil, 0, fmt.Errorf("unwrap a %s secret of tenant %s: %w", x.Kind, t, err)
 		}
-		sec, err := seal.SecretFrom(plain)
-		if err != nil {
-			return nil, err
+		if x.Secret.Secret, err = seal.SecretFrom(plain); err != nil {
+			return nil, 0, err
 		}
-		out = append(out, Secret{x.kind, x.ver, sec})
+		out = append(out, x.Secret)
 	}
-	return out, nil
+	return out, c.Generation, nil
 }
 
 // SigningKey makes the ECDSA P-256 key of a signing secret: the secret is the seed of the scalar (SEC 1), re-derived in the

@@ -9,6 +9,7 @@ import (
 	"crypto/ecdsa"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -20,13 +21,19 @@ import (
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/lease"
+	"github.com/cordon-ehr/cordon/internal/telemetry"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
 // Config of the keys role.
 type Config struct {
-	Lease   time.Duration    // how long a grant lives; 0 = 5 minutes
-	Control crypto.PublicKey // verifies control's job tickets (ECDSA P-256)
+	Lease   time.Duration      // how long a grant lives; 0 = 5 minutes
+	Control crypto.PublicKey   // verifies control's job tickets (ECDSA P-256)
+	Overlap time.Duration      // how long a retired signing key still verifies: longer than a token lives; 0 = 10 minutes
+	Local   string             // the service identity of callers in this process; "" = local
+	Limits  Limits             // of each service identity
+	Metrics *telemetry.Metrics // nil = counted nowhere
+	Log     *slog.Logger       // nil = nowhere
 }
 
 // Broker serves leases and signatures. It is safe for concurrent use.
@@ -35,11 +42,22 @@ type Broker struct {
 	cfg   Config
 	now   func() time.Time
 	sign  *otter.Cache[tenant.ID, signer]
+	guard *guard
 }
 
+// signer is a tenant's signing keys as of one generation.
 type signer struct {
-	kid string
-	key *ecdsa.PrivateKey
+	generation int64
+	kid        string // of the one that signs
+	key        *ecdsa.PrivateKey
+	verify     []verifying // all that are published, newest last
+}
+
+// verifying is the public half of a signing key.
+type verifying struct {
+	kid     string
+	key     *ecdsa.PublicKey
+	retired time.Time // zero = it was not
 }
 
 // NewBroker makes the broker over its store.
@@ -47,32 +65,58 @@ func NewBroker(store *keyring.Store, cfg Config, now func() time.Time) *Broker {
 	if cfg.Lease == 0 {
 		cfg.Lease = 5 * time.Minute
 	}
-	return &Broker{store: store, cfg: cfg, now: now, sign: otter.Must(&otter.Options[tenant.ID, signer]{MaximumSize: 10_000,
+	if cfg.Overlap == 0 {
+		cfg.Overlap = 10 * time.Minute
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = telemetry.NewMetrics()
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Local == "" {
+		cfg.Local = "local"
+	}
+	return &Broker{store: store, cfg: cfg, now: now, guard: newGuard(cfg.Limits, now), sign: otter.Must(&otter.Options[tenant.ID, signer]{MaximumSize: 10_000,
 		ExpiryCalculator: otter.ExpiryWriting[tenant.ID, signer](time.Minute)})}
 }
 
-func (b *Broker) event(t tenant.ID, subtype string, who audit.Agent) audit.Event {
-	return audit.New(audit.Event{Tenant: t, Type: "key", Subtype: subtype, Action: audit.Execute, Outcome: audit.Success,
-		Agent: who, Source: audit.Source{Role: "keys"}, Decision: audit.Decision{Allow: true, Policy: "broker/1"}})
+// lease begins the event of a lease, asked for by a service on behalf of who.
+func (b *Broker) lease(r lease.Request, who audit.Agent, identity string) audit.Event {
+	e := audit.By{Agent: who, Request: r.Request}.Event("keys", r.Tenant, "key", "lease-"+string(r.Purpose), audit.Execute)
+	e.Decision.Policy, e.Source.Site = "broker/1", identity
+	return e
 }
 
 // Mint gives a tenant its keys; it may be repeated.
 func (b *Broker) Mint(ctx context.Context, t tenant.ID, by audit.By) error {
-	e := b.event(t, "mint", by.Agent)
-	e.Action, e.Request = audit.Create, by.Request
+	e := by.Event("keys", t, "key", "mint", audit.Create)
+	e.After = "data/1 index/1 sign/1"
 	return b.store.Mint(ctx, t, e)
 }
 
-// PublicKeys gives the JWK set that verifies a tenant's tokens.
+// PublicKeys gives the JWK set that verifies a tenant's tokens: of the key that signs, of one that will, and of those that
+// signed tokens that may still be good. Faults: Locked.
 func (b *Broker) PublicKeys(ctx context.Context, t tenant.ID) (jose.JSONWebKeySet, error) {
 	s, err := b.signer(ctx, t)
 	if err != nil {
 		return jose.JSONWebKeySet{}, err
 	}
-	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &s.key.PublicKey, KeyID: s.kid, Algorithm: string(jose.ES256), Use: "sig"}}}, nil
+	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	for _, v := range s.verify {
+		if b.live(v) {
+			set.Keys = append(set.Keys, jose.JSONWebKey{Key: v.key, KeyID: v.kid, Algorithm: string(jose.ES256), Use: "sig"})
+		}
+	}
+	return set, nil
 }
 
-// Sign makes an access token of claims, under the tenant's own key. Control, which asks, has recorded the token before.
+// live reports whether a signing key still verifies.
+func (b *Broker) live(v verifying) bool {
+	return v.retired.IsZero() || b.now().Before(v.retired.Add(b.cfg.Overlap))
+}
+
+// Sign makes an access token of claims, under the tenant's own key. Control, which asks, has recorded the token before. Faults: Locked.
 func (b *Broker) Sign(ctx context.Context, t tenant.ID, c authn.Claims) (string, error) {
 	if c.Tenant != t.String() {
 		return "", fault.New(fault.Forbidden, "the claims are of another tenant")
@@ -97,16 +141,47 @@ func (b *Broker) Sign(ctx context.Context, t tenant.ID, c authn.Claims) (string,
 	return sig.CompactSerialize()
 }
 
+// signer gives a tenant's signing keys. They are kept for a minute, but the database is asked each time whether they may be used
+// and are the newest: a disabled tenant gets no token, whichever broker process it asks.
 func (b *Broker) signer(ctx context.Context, t tenant.ID) (signer, error) {
-	return b.sign.Get(ctx, t, otter.LoaderFunc[tenant.ID, signer](func(ctx context.Context, t tenant.ID) (signer, error) {
-		secrets, err := b.store.Secrets(ctx, t, keyring.Sign)
+	c, err := b.store.Custody(ctx, t)
+	if err != nil {
+		return signer{}, err
+	}
+	if c.State != keyring.Enabled {
+		return signer{}, tenant.KeysDisabled()
+	}
+	if s, ok := b.sign.GetIfPresent(t); ok && s.generation >= c.Generation {
+		return s, nil
+	}
+	s, err := b.loadSigner(ctx, t)
+	if err == nil {
+		b.sign.Set(t, s)
+	}
+	return s, err
+}
+
+func (b *Broker) loadSigner(ctx context.Context, t tenant.ID) (signer, error) {
+	secrets, generation, err := b.store.Secrets(ctx, t, keyring.Sign)
+	if err != nil {
+		return signer{}, err
+	}
+	s := signer{generation: generation}
+	for _, x := range secrets {
+		key, err := keyring.SigningKey(x.Secret)
 		if err != nil {
 			return signer{}, err
 		}
-		last := secrets[len(secrets)-1]
-		key, err := keyring.SigningKey(last.Secret)
-		return signer{kid: strconv.Itoa(int(last.Version)), key: key}, err
-	}))
+		kid := strconv.Itoa(int(x.Version))
+		s.verify = append(s.verify, verifying{kid, &key.PublicKey, x.Retired})
+		if x.State == "active" {
+			s.kid, s.key = kid, key
+		}
+	}
+	if s.key == nil {
+		return signer{}, fault.New(fault.Unavailable, "the tenant has no signing key in use")
+	}
+	return s, nil
 }
 
 // Events gives a tenant's key events, for an export that control authorized.

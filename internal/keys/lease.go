@@ -19,29 +19,48 @@ func (b *Broker) Lease(ctx context.Context, r lease.Request) (lease.Grant, error
 	if r.Tenant.IsZero() {
 		return lease.Grant{}, fault.New(fault.Forbidden, "no tenant, no lease")
 	}
-	who, until, err := b.proof(ctx, r)
-	e := b.event(r.Tenant, "lease-"+string(r.Purpose), who)
-	if err != nil {
-		f := fault.Of(err)
-		if f.Kind == fault.Unavailable {
-			return lease.Grant{}, err
-		}
-		e.Outcome, e.OutcomeDesc = audit.MinorFailure, f.Kind.String()
-		e.Decision = audit.Decision{Policy: "broker/1", Reason: f.Text}
-		if rerr := b.store.Record(ctx, e); rerr != nil {
-			return lease.Grant{}, rerr
-		}
+	identity := b.peer(ctx)
+	if err := b.admit(ctx, identity); err != nil {
 		return lease.Grant{}, err
 	}
-	g, err := b.grant(ctx, r, until)
+	who, until, err := b.proof(ctx, r)
+	e := b.lease(r, who, identity)
+	var g lease.Grant
+	if err == nil {
+		g, err = b.grant(ctx, r, until)
+	}
 	if err != nil {
+		return lease.Grant{}, b.refuse(ctx, e, identity, err)
+	}
+	if err := b.watch(ctx, identity, r.Tenant, true); err != nil {
 		return lease.Grant{}, err
 	}
 	// The event is durable before a key leaves.
 	if err := b.store.Record(ctx, e); err != nil {
 		return lease.Grant{}, err
 	}
+	b.cfg.Metrics.Lease("granted")
 	return g, nil
+}
+
+// refuse records why a lease is not given, and gives the answer. What the broker cannot do now is no refusal.
+func (b *Broker) refuse(ctx context.Context, e audit.Event, identity string, err error) error {
+	f := fault.Of(err)
+	if f.Kind == fault.Unavailable || f.Kind == fault.Internal {
+		b.cfg.Metrics.Lease("failed")
+		return err
+	}
+	b.cfg.Metrics.Lease("refused")
+	if rerr := b.store.Record(ctx, e.Refused(f.Kind.String(), f.Text)); rerr != nil {
+		return rerr
+	}
+	if f.Kind == fault.Locked { // the proof was good
+		return err
+	}
+	if werr := b.watch(ctx, identity, e.Tenant, false); werr != nil {
+		return werr
+	}
+	return err
 }
 
 // proof verifies that the caller holds a live token of the tenant, or control's ticket for the purpose.
@@ -64,8 +83,7 @@ func (b *Broker) proof(ctx context.Context, r lease.Request) (audit.Agent, time.
 		return audit.Agent{Kind: "anonymous"}, time.Time{}, err
 	}
 	var c authn.Claims
-	payload, err := sig.Verify(&s.key.PublicKey)
-	if err != nil || h.KeyID != s.kid || json.Unmarshal(payload, &c) != nil || c.Tenant != r.Tenant.String() {
+	if !b.verify(sig, h.KeyID, s, &c) || c.Tenant != r.Tenant.String() {
 		return audit.Agent{Kind: "anonymous"}, time.Time{}, bad
 	}
 	who := audit.Agent{Kind: "client", ID: c.Subject, Client: c.Client, TokenID: c.TokenID}
@@ -73,6 +91,17 @@ func (b *Broker) proof(ctx context.Context, r lease.Request) (audit.Agent, time.
 		return who, time.Time{}, bad
 	}
 	return who, b.now().Add(b.cfg.Lease), nil
+}
+
+// verify checks a token's signature by the key that it names, if that one still verifies.
+func (b *Broker) verify(sig *jose.JSONWebSignature, kid string, s signer, into *authn.Claims) bool {
+	for _, v := range s.verify {
+		if v.kid == kid && b.live(v) {
+			payload, err := sig.Verify(v.key)
+			return err == nil && json.Unmarshal(payload, into) == nil
+		}
+	}
+	return false
 }
 
 func (b *Broker) ticket(sig *jose.JSONWebSignature, r lease.Request) (audit.Agent, time.Time, error) {
@@ -96,10 +125,11 @@ func (b *Broker) grant(ctx context.Context, r lease.Request, until time.Time) (l
 	if r.Purpose == lease.Chart {
 		kinds = append(kinds, keyring.Index)
 	}
-	secrets, err := b.store.Secrets(ctx, r.Tenant, kinds...)
+	secrets, generation, err := b.store.Secrets(ctx, r.Tenant, kinds...)
 	if err != nil {
 		return lease.Grant{}, err
 	}
+	g.Generation = generation
 	for _, s := range secrets {
 		sub := func(purpose string) lease.Key { return lease.Key{Version: s.Version, Secret: s.Secret.Derive(purpose)} }
 		switch {

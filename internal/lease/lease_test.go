@@ -40,7 +40,7 @@ func TestCacheLivesByTheLease(t *testing.T) {
 	b := &broker{now: start}
 	c := lease.NewCache(b, func() time.Time { return b.now })
 	id := tenant.NewID()
-	ask := func() error { _, err := c.For(t.Context(), id, "token"); return err }
+	ask := func() error { _, err := c.For(t.Context(), lease.Need{Tenant: id, Token: "token"}); return err }
 	for range 3 {
 		if err := ask(); err != nil {
 			t.Fatal(err)
@@ -70,11 +70,11 @@ func TestARefusalIsObeyedAtOnce(t *testing.T) {
 	b := &broker{now: start}
 	c := lease.NewCache(b, func() time.Time { return b.now })
 	id := tenant.NewID()
-	if _, err := c.For(t.Context(), id, "token"); err != nil {
+	if _, err := c.For(t.Context(), lease.Need{Tenant: id, Token: "token"}); err != nil {
 		t.Fatal(err)
 	}
 	b.set(start.Add(4*time.Minute+45*time.Second), fault.New(fault.Locked, "disabled"))
-	if _, err := c.For(t.Context(), id, "token"); !fault.Is(err, fault.Locked) {
+	if _, err := c.For(t.Context(), lease.Need{Tenant: id, Token: "token"}); !fault.Is(err, fault.Locked) {
 		t.Errorf("a refused lease went on: %v", err)
 	}
 }
@@ -104,7 +104,7 @@ func TestOneRingPerTenant(t *testing.T) {
 	for i := range rings {
 		wait.Go(func() {
 			var err error
-			if rings[i], err = c.For(t.Context(), ids[i%2], "token of "+ids[i%2].String()); err != nil {
+			if rings[i], err = c.For(t.Context(), lease.Need{Tenant: ids[i%2], Token: "token of " + ids[i%2].String()}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -112,7 +112,7 @@ func TestOneRingPerTenant(t *testing.T) {
 	close(b.hold)
 	wait.Wait()
 	for i := range 4 {
-		r, err := c.For(t.Context(), ids[i%2], "token of "+ids[i%2].String())
+		r, err := c.For(t.Context(), lease.Need{Tenant: ids[i%2], Token: "token of " + ids[i%2].String()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func TestAGrantOfAnotherIsRefused(t *testing.T) {
 		"another tenant": func(g *lease.Grant) { g.Tenant = tenant.NewID() }, "no tenant": func(g *lease.Grant) { g.Tenant = tenant.ID{} },
 		"another purpose": func(g *lease.Grant) { g.Purpose = lease.Audit },
 	} {
-		if r, err := lease.NewCache(wrong{change}, time.Now).For(t.Context(), tenant.NewID(), "token"); !fault.Is(err, fault.Unavailable) || r != nil {
+		if r, err := lease.NewCache(wrong{change}, time.Now).For(t.Context(), lease.Need{Tenant: tenant.NewID(), Token: "token"}); !fault.Is(err, fault.Unavailable) || r != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -82,7 +82,11 @@ func (r *room) call(f *ssa.Function, in ssa.CallInstruction) {
 		if pkg == "fmt" && from == 1 && r.intoBuilder(args) {
 			return
 		}
-		for _, a := range args[min(from, len(args)):] {
+		printed := args[min(from, len(args)):]
+		if strings.HasPrefix(what, "net/http.NewRequest") {
+			printed = printed[:1] // the URL: a body may hold what it is for
+		}
+		for _, a := range printed {
 			r.sink(f, in.Pos(), r.taint[a], what)
 		}
 		return

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/fault"
+	"github.com/cordon-ehr/cordon/internal/limit"
 	"github.com/cordon-ehr/cordon/internal/pg"
 )
 
@@ -26,10 +27,40 @@ func Migrations() fs.FS {
 }
 
 // Charts opens transactions on the chart database of one cell. It is safe for concurrent use.
-type Charts struct{ pool *pg.Pool }
+type Charts struct {
+	pool  *pg.Pool
+	uses  *limit.Gate // of connections; nil where the caller bounds itself
+	waits *limit.Gate // of transactions that may wait for a lock with a connection in hand
+	use   limit.Share
+	wait  limit.Share
+}
 
-// NewCharts serves from the pool of the cell's database role.
-func NewCharts(pool *pg.Pool) *Charts { return &Charts{pool} }
+// waiting bounds who waits for a connection: of one tenant, and over all.
+const waiting = 256
+
+// NewCharts serves from the pool of the cell's database role, which has so many connections; 0 leaves them to the caller. Tenants share them:
+// one alone gets half, and transactions that may wait for a lock half of all, a quarter of each tenant. A quarter is left for the Finder and for
+// the process' own questions. So neither a tenant nor its locks keep the others from reading.
+func NewCharts(pool *pg.Pool, connections int) *Charts {
+	if connections == 0 {
+		return &Charts{pool: pool}
+	}
+	share := func(part int) limit.Share {
+		n := max(1, connections*part/4)
+		return limit.Share{Light: n, CrowdedLight: n, Waiting: waiting}
+	}
+	return &Charts{pool: pool, use: share(2), wait: share(1),
+		uses:  limit.NewGate(limit.Total{Slots: max(1, connections*3/4), Waiting: 4 * waiting}),
+		waits: limit.NewGate(limit.Total{Slots: max(1, connections/2), Waiting: 4 * waiting})}
+}
+
+// enter takes a turn at a gate.
+func enter(ctx context.Context, g *limit.Gate, s Scope, share *limit.Share) (limit.Pass, error) {
+	if g == nil {
+		return limit.Pass{}, nil
+	}
+	return g.Enter(ctx, s.tenant, share, limit.Light)
+}
 
 // contextSQL is the first statement of every transaction. The setting is gone at its end; the policies read it.
 const contextSQL = "SELECT set_config('app.tenant', $1, true)"
@@ -67,6 +98,11 @@ func (c *Charts) pipeline(ctx context.Context, s Scope, write bool, fill func(*B
 	if err := s.check(write); err != nil {
 		return err
 	}
+	p, err := enter(ctx, c.uses, s, &c.use)
+	if err != nil {
+		return err
+	}
+	defer p.Leave()
 	b := Batch{number: s.number}
 	b.b.Queue(contextSQL, numberText(s.number))
 	fill(&b)
@@ -84,6 +120,16 @@ func (c *Charts) Within(ctx context.Context, s Scope, fn func(*Tx) error) error 
 	if err := s.check(true); err != nil {
 		return err
 	}
+	w, err := enter(ctx, c.waits, s, &c.wait)
+	if err != nil {
+		return err
+	}
+	defer w.Leave()
+	p, err := enter(ctx, c.uses, s, &c.use)
+	if err != nil {
+		return err
+	}
+	defer p.Leave()
 	return c.pool.Tx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, contextSQL, numberText(s.number)); err != nil {
 			return err

@@ -1,48 +1,53 @@
-// Package platform wires the four roles into one process, and runs them behind a public and a management listener. Roles meet
-// only through the interfaces that each declares of the others; a wire will take their place without a change in a role.
+// Package platform builds the roles of one process, any set of the four, and runs them behind a public and a management
+// listener. Roles meet only through the interfaces that each declares of the others; behind each stands a stub over the mesh, which
+// calls within the process or over mTLS by the same checks.
 package platform
 
 import (
 	"context"
-	"crypto/ecdsa"
+	"crypto"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/cordon-ehr/cordon/internal/cell"
 	"github.com/cordon-ehr/cordon/internal/control"
 	"github.com/cordon-ehr/cordon/internal/edge"
-	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
 	"github.com/cordon-ehr/cordon/internal/keyring"
 	"github.com/cordon-ehr/cordon/internal/keys"
+	"github.com/cordon-ehr/cordon/internal/limit"
+	"github.com/cordon-ehr/cordon/internal/mesh"
 	"github.com/cordon-ehr/cordon/internal/pg"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
+	"github.com/cordon-ehr/cordon/internal/wire"
 )
 
-// Config is one process with all four roles. Each role has its own part and its own database role.
+// Config is one process. Each of its roles has its own part and its own database role; what belongs to roles that are elsewhere
+// is left empty.
 type Config struct {
+	Roles   Roles
+	Mesh    Mesh
 	Edge    edge.Config
 	Cell    cell.Config
 	Control control.Config
 	Keys    Keys
-	TLS     *tls.Config
+	TLS     *tls.Config       // of the public listener
+	Accept  limit.Connections // of the public listener
 }
 
 // Keys configures the broker.
 type Keys struct {
 	Database string // DSN as the broker's role
 	KMS      keyring.KMS
-	Lease    time.Duration
+	Ticket   crypto.PublicKey // verifies control's job tickets
+	Lease    time.Duration    // see keys.Config
+	Overlap  time.Duration    // see keys.Config
+	Limits   keys.Limits      // of one service identity
 }
 
-// Platform is a started process.
+// Platform is a started process. What belongs to a role that is elsewhere is nil.
 type Platform struct {
 	Control *control.Control
 	Metrics *telemetry.Metrics
@@ -50,132 +55,93 @@ type Platform struct {
 	cell    *cell.Cell
 	broker  *keys.Broker
 	keys    *pg.Pool
+	members map[string]*member
 	log     *slog.Logger
 	cfg     Config
 }
 
-// New builds the roles from the innermost out: keys, control, cell, edge.
-func New(ctx context.Context, cfg Config, ticket *ecdsa.PrivateKey, log *slog.Logger) (*Platform, error) {
-	p := &Platform{Metrics: telemetry.NewMetrics(), log: log, cfg: cfg}
-	var err error
-	if p.keys, err = pg.Open(ctx, cfg.Keys.Database, 8); err != nil {
-		return nil, fmt.Errorf("start the keys role: %w", err)
+// New builds the roles from the innermost out: keys, control, cell, edge. A role that is elsewhere need not run yet.
+func New(ctx context.Context, cfg Config, log *slog.Logger) (*Platform, error) {
+	if cfg.Mesh.Domain == "" {
+		cfg.Mesh.Domain = "cordon.internal"
 	}
-	p.broker = keys.NewBroker(keyring.NewStore(p.keys, cfg.Keys.KMS), keys.Config{Lease: cfg.Keys.Lease, Control: &ticket.PublicKey}, time.Now)
-	cfg.Control.TicketKey = ticket
-	cfg.Control.KnownType = func(t string) bool { return fhir.ResourceType(t) != nil }
-	if p.Control, err = control.New(ctx, cfg.Control, p.broker, log); err != nil {
-		return nil, fmt.Errorf("start the control role: %w", err)
+	p := &Platform{Metrics: telemetry.NewMetrics(), log: log, cfg: cfg, members: map[string]*member{}}
+	if err := p.join(); err != nil {
+		return nil, err
 	}
-	if p.cell, err = cell.New(ctx, cfg.Cell, cell.Peers{Broker: p.broker, Control: p.Control, Denials: p.Control}, p.Metrics, log); err != nil {
-		return nil, fmt.Errorf("start the cell role: %w", err)
-	}
-	p.Control.Connect(p.cell)
-	if p.edge, err = edge.New(cfg.Edge, p.cell, p.Control, p.Metrics, log); err != nil {
-		return nil, fmt.Errorf("start the edge role: %w", err)
+	for _, b := range []struct {
+		role  string
+		build func(context.Context) error
+	}{{mesh.Keys, p.buildKeys}, {mesh.Control, p.buildControl}, {mesh.Cell, p.buildCell}, {mesh.Edge, p.buildEdge}} {
+		if !cfg.Roles.Has(b.role) {
+			continue
+		}
+		if err := b.build(ctx); err != nil {
+			return nil, fmt.Errorf("start the %s role: %w", b.role, err)
+		}
 	}
 	return p, nil
 }
 
-// drain bounds how long requests under way may take when the process is asked to stop.
-const drain = 10 * time.Second
-
-// Run serves until ctx ends: first the listeners are drained, then the roles end, the cell after its last event is durable.
-// ready is called once when every role can serve.
-func (p *Platform) Run(ctx context.Context, public, management net.Listener, ready func() error) error {
-	roles, stopRoles := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopRoles()
-	var running errgroup.Group
-	for _, run := range []func(context.Context) error{p.Control.Run, p.cell.Run, p.edge.Run} {
-		running.Go(func() error { return run(roles) })
+func (p *Platform) buildKeys(ctx context.Context) (err error) {
+	if p.keys, err = pg.Open(ctx, p.cfg.Keys.Database, 8); err != nil {
+		return err
 	}
-	servers := []*http.Server{p.server(p.edge, p.cfg.TLS), p.server(p.management(), nil)}
-	var serving errgroup.Group
-	for i, l := range []net.Listener{public, management} {
-		if servers[i].TLSConfig != nil {
-			l = tls.NewListener(l, servers[i].TLSConfig)
-		}
-		serving.Go(func() error {
-			if err := servers[i].Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				return err
-			}
-			return nil
-		})
-	}
-	err := p.untilReady(ctx)
-	if err == nil {
-		err = ready()
-	}
-	if err == nil {
-		<-ctx.Done()
-	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
-	defer cancel()
-	for _, s := range servers {
-		if serr := s.Shutdown(stop); serr != nil {
-			_ = s.Close() // who is still sending after the drain is cut off
-		}
-	}
-	serr := serving.Wait()
-	stopRoles()
-	rerr := running.Wait()
-	p.keys.Close()
-	return errors.Join(err, serr, rerr)
+	store := keyring.NewStore(p.keys, p.cfg.Keys.KMS)
+	p.broker = keys.NewBroker(store, keys.Config{Lease: p.cfg.Keys.Lease, Control: p.cfg.Keys.Ticket, Overlap: p.cfg.Keys.Overlap,
+		Limits: p.cfg.Keys.Limits, Metrics: p.Metrics, Log: p.log}, time.Now)
+	p.members[mesh.Keys].rec = store
+	wire.ServeKeys(p.members[mesh.Keys].server, p.broker)
+	return nil
 }
 
-// server bounds what a caller can hold open: headers come within ten seconds and are at most 64 kB.
-func (p *Platform) server(h http.Handler, t *tls.Config) *http.Server {
-	return &http.Server{Handler: h, TLSConfig: t, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(quiet{p.log.Handler()}, slog.LevelDebug)}
-}
-
-// quiet drops the messages of net/http, whose text may quote what a caller sent; that there was one is counted elsewhere.
-type quiet struct{ slog.Handler }
-
-func (quiet) Enabled(context.Context, slog.Level) bool { return false }
-
-func (p *Platform) untilReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	for {
-		_, err := p.notReady(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the platform did not become ready: %w", err)
-		case <-time.After(2 * time.Millisecond):
-		}
+func (p *Platform) buildControl(ctx context.Context) error {
+	broker, err := p.toKeys(mesh.Control)
+	if err != nil {
+		return err
 	}
-}
-
-// notReady names the first role that cannot serve.
-func (p *Platform) notReady(ctx context.Context) (string, error) {
-	for _, r := range []struct {
-		name  string
-		ready func(context.Context) error
-	}{{"keys", p.broker.Ready}, {"control", p.Control.Ready}, {"cell", p.cell.Ready}, {"edge", p.edge.Ready}} {
-		if err := r.ready(ctx); err != nil {
-			return r.name, err
-		}
+	at, err := p.toCell(mesh.Control, p.cfg.Control.Cell)
+	if err != nil {
+		return err
 	}
-	return "", nil
+	cfg := p.cfg.Control
+	cfg.KnownType = func(t string) bool { return fhir.ResourceType(t) != nil }
+	if p.Control, err = control.New(ctx, cfg, broker, p.log); err != nil {
+		return err
+	}
+	p.Control.Connect(at)
+	p.members[mesh.Control].rec = p.Control
+	wire.ServeControl(p.members[mesh.Control].server, p.Control)
+	return nil
 }
 
-// management answers probes and scrapes, on a listener of its own that the public cannot reach.
-func (p *Platform) management() http.Handler {
-	m := http.NewServeMux()
-	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	m.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
-		defer cancel()
-		if role, err := p.notReady(ctx); err != nil {
-			http.Error(w, "not ready: "+role+": "+fault.Of(err).Text, http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = w.Write([]byte("ready\n"))
-	})
-	m.Handle("GET /metrics", p.Metrics.Handler())
-	return m
+func (p *Platform) buildCell(ctx context.Context) error {
+	broker, err := p.toKeys(mesh.Cell)
+	if err != nil {
+		return err
+	}
+	at, err := p.toControl(mesh.Cell)
+	if err != nil {
+		return err
+	}
+	if p.cell, err = cell.New(ctx, p.cfg.Cell, cell.Peers{Broker: broker, Control: at, Denials: at}, p.Metrics, p.log); err != nil {
+		return err
+	}
+	p.members[mesh.Cell].rec = at
+	wire.ServeCell(p.members[mesh.Cell].server, p.cell)
+	return nil
+}
+
+func (p *Platform) buildEdge(context.Context) error {
+	cells, err := p.toCells(mesh.Edge)
+	if err != nil {
+		return err
+	}
+	at, err := p.toControl(mesh.Edge)
+	if err != nil {
+		return err
+	}
+	p.members[mesh.Edge].rec = at
+	p.edge, err = edge.New(p.cfg.Edge, cells, at, p.Metrics, p.log)
+	return err
 }

@@ -128,6 +128,5 @@ func (r *Runner) after(step string) {
 
 // event describes an operator's act on a tenant.
 func event(id tenant.ID, what string, by audit.By) audit.Event {
-	return audit.New(audit.Event{Tenant: id, Type: "tenant", Subtype: what, Action: audit.Update, Outcome: audit.Success,
-		Agent: by.Agent, Source: audit.Source{Role: "control"}, Request: by.Request, Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
+	return by.Event("control", id, "tenant", what, audit.Update)
 }

@@ -139,7 +139,7 @@ var opened = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b 
 
 // open unseals a row. wantCheck is the second half of the blind id when the caller asked for one resource by id, else 0.
 func (c *Caller) open(v *stored, id string, wantCheck int64) (Resource, error) {
-	key, err := c.Ring.RecordKey(v.keyver)
+	key, err := c.recordKey(v.keyver)
 	if err != nil {
 		return Resource{}, err
 	}

@@ -39,7 +39,7 @@ func (c *Caller) open64(q *search.Query) (*cursor, error) {
 	if err != nil || len(raw) > 8<<10 {
 		return nil, bad
 	}
-	b, err := c.Ring.Cursor.Open(nil, raw, c.cursorPlace(q))
+	b, err := c.Ring.OpenCursor(raw, c.cursorPlace(q))
 	if err != nil {
 		return nil, bad
 	}

@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
@@ -12,6 +13,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/lease"
 	"github.com/cordon-ehr/cordon/internal/phi"
 	"github.com/cordon-ehr/cordon/internal/placement"
+	"github.com/cordon-ehr/cordon/internal/seal"
 )
 
 // Recorder makes events durable: audit.Flusher.
@@ -43,7 +45,10 @@ type Caller struct {
 	Base    string   // the tenant's FHIR base URL
 	Query   phi.Text // the raw query, for the event
 	Purpose string
-	told    bool // an event of this call is durable
+	// Renew gives keys of now, when a stored value names a later key than Ring holds; called again it gives the same. nil = there
+	// are no others. It is safe for concurrent use.
+	Renew func() (*lease.Ring, error)
+	told  bool // an event of this call is durable
 }
 
 // Resource is one stored version of one resource.
@@ -92,6 +97,20 @@ var (
 )
 
 var patientType = fhir.ResourceType("Patient")
+
+// recordKey gives the key that a stored body names. One of a later version than the leased ones was made by a rotation that
+// another process took up before this one: the lease is renewed, once per call.
+func (c *Caller) recordKey(version int32) (*seal.Key, error) {
+	k, err := c.Ring.RecordKey(version)
+	if err == nil || c.Renew == nil || !errors.Is(err, lease.ErrNewer) {
+		return k, err
+	}
+	r, err := c.Renew()
+	if err != nil {
+		return nil, err
+	}
+	return r.RecordKey(version)
+}
 
 // index blinds under the caller's leased keys.
 func (c *Caller) index() blind.Index { return blind.Of(c.Ring, c.Base) }

@@ -43,16 +43,18 @@ func New(pool *pg.Pool) *Registry { return &Registry{auditlog.New(pool), pool} }
 // Entry is a tenant with the public keys of its tokens.
 type Entry struct {
 	tenant.Tenant
-	JWKS jose.JSONWebKeySet
+	JWKS         jose.JSONWebKeySet
+	KeysDisabled bool  // as the broker last said
+	Generation   int64 // of its keys
 }
 
-const columns = `id, slug, state, placement, cell, number, coalesce(jwks, '{"keys":[]}')`
+const columns = `id, slug, state, placement, cell, number, coalesce(jwks, '{"keys":[]}'), keys_state = 'disabled', keys_generation`
 
 func scan(r pgx.Row) (Entry, error) {
 	var e Entry
 	var id [16]byte
 	var jwks []byte
-	if err := r.Scan(&id, &e.Slug, &e.State, &e.Placement, &e.Cell, &e.Number, &jwks); err != nil {
+	if err := r.Scan(&id, &e.Slug, &e.State, &e.Placement, &e.Cell, &e.Number, &jwks, &e.KeysDisabled, &e.Generation); err != nil {
 		return e, pg.Fault(err)
 	}
 	e.ID = tenant.IDFromBytes(id)
@@ -86,6 +88,15 @@ func (g *Registry) Request(ctx context.Context, slug tenant.Slug, p tenant.Place
 func (g *Registry) BySlug(ctx context.Context, slug tenant.Slug) (out Entry, err error) {
 	err = g.pool.Tx(ctx, func(tx pgx.Tx) error {
 		out, err = scan(tx.QueryRow(ctx, `SELECT `+columns+` FROM tenant WHERE slug = $1`, slug))
+		return err
+	})
+	return out, err
+}
+
+// ByID finds a tenant. Faults: NotFound.
+func (g *Registry) ByID(ctx context.Context, id tenant.ID) (out Entry, err error) {
+	err = g.pool.Tx(ctx, func(tx pgx.Tx) error {
+		out, err = scan(tx.QueryRow(ctx, `SELECT `+columns+` FROM tenant WHERE id = $1`, id.Bytes()))
 		return err
 	})
 	return out, err

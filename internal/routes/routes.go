@@ -18,6 +18,18 @@ type Route struct {
 	Tenant tenant.Tenant
 	Issuer string                      // https://host/t/slug
 	Keys   map[string]crypto.PublicKey // by kid: verifies this tenant's tokens, and no other's
+	// KeysDisabled closes the tenant to everyone, whatever lease a cell still holds.
+	KeysDisabled bool
+	// KeysGeneration counts changes of the tenant's keys: a lease of an earlier one is renewed before it is used.
+	KeysGeneration int64
+}
+
+// Usable refuses when the tenant's keys are disabled: Locked. It is asked after the caller has proved to be of the tenant.
+func (r *Route) Usable() error {
+	if r.KeysDisabled {
+		return tenant.KeysDisabled()
+	}
+	return nil
 }
 
 // FHIRBase is the base URL of the tenant's FHIR API and the audience of its tokens.
@@ -41,6 +53,7 @@ type Table struct {
 	state atomic.Pointer[view]
 	ready chan struct{} // closed after the first pull
 	once  sync.Once
+	heard func(Snapshot) // see Hear; nil = nobody
 }
 
 type view struct {
@@ -55,6 +68,9 @@ func NewTable() *Table {
 	t.state.Store(&view{})
 	return t
 }
+
+// Hear names who is told of each snapshot, before it is acknowledged to control. It is called once, before Run.
+func (t *Table) Hear(f func(Snapshot)) { t.heard = f }
 
 // Run pulls until ctx ends. Errors of the source are retried; meanwhile the last snapshot answers.
 func (t *Table) Run(ctx context.Context, puller string, src Source) error {
@@ -79,6 +95,9 @@ func (t *Table) set(s Snapshot) {
 		v.bySlug[r.Tenant.Slug], v.byID[r.Tenant.ID] = r, r
 	}
 	t.state.Store(v)
+	if t.heard != nil {
+		t.heard(s)
+	}
 	t.once.Do(func() { close(t.ready) })
 }
 

@@ -1,9 +1,10 @@
-// Package rpc is what one role says to another. Today the roles are in one process and the calls are plain; the types are
-// those that a wire will carry, and nothing else passes between roles.
+// Package rpc is what one role says to another: the types that a wire carries, and nothing else passes between roles. Room mesh
+// carries them, in the process or over mTLS.
 package rpc
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"net/http"
 
@@ -19,6 +20,7 @@ type Assertion struct {
 	Request string // request id
 	Address string // of the caller, without port
 	Path    string // below the tenant's FHIR base: /Patient/1
+	Cell    string // that the tenant is placed on; "" for what control answers
 }
 
 // Forwarder is the cell as the edge sees it.
@@ -34,8 +36,8 @@ type Denials interface {
 
 // Event is one audit event on its way out: its time-ordered id, and its JSON.
 type Event struct {
-	ID   uuid.UUID
-	JSON []byte
+	ID   uuid.UUID       `json:"id"`
+	JSON json.RawMessage `json:"event"`
 }
 
 // Events streams a tenant's events in the order of their ids.

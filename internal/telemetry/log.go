@@ -15,7 +15,7 @@ var allowed = map[string]bool{
 	"role": true, "tenant": true, "request": true, "method": true, "interaction": true, "type": true, "status": true, "kind": true,
 	"duration_ms": true, "bytes": true, "client": true, "operator": true, "step": true, "state": true, "cell": true, "address": true, "version": true,
 	"pid": true, "dir": true, "count": true, "attempt": true, "error": true, "reason": true, "decision": true, "event": true, "database": true, "url": true,
-	"seconds": true, "signal": true, "placement": true, "stack": true,
+	"seconds": true, "signal": true, "placement": true, "identity": true, "stack": true,
 }
 
 // NewLogger writes JSON lines to w, attributes filtered by the allow-list.

@@ -47,6 +47,11 @@ func Transition(from, to State) error {
 	return fault.New(fault.Conflict, "a tenant that is %s cannot become %s", from, to)
 }
 
+// KeysDisabled is the one answer to everyone who is of a tenant whose keys are disabled.
+func KeysDisabled() error {
+	return fault.New(fault.Locked, "the tenant's keys are disabled: nothing of it can be read or written until an operator enables them")
+}
+
 // Serves reports whether charts of a tenant in this state may be read, and whether they may be written.
 func (s State) Serves() (reads, writes bool) {
 	switch s {

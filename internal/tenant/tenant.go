@@ -34,6 +34,18 @@ func IDFromBytes(b [16]byte) ID { return ID{b} }
 // String gives the canonical text form.
 func (id ID) String() string { return id.u.String() }
 
+// MarshalText gives the canonical text form: between roles an ID is a JSON string.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads it. As everywhere, the nil UUID is refused.
+func (id *ID) UnmarshalText(b []byte) error {
+	got, err := ParseID(string(b))
+	if err == nil {
+		*id = got
+	}
+	return err
+}
+
 // Bytes gives the 16-byte form: what is bound into ciphertext and hashes.
 func (id ID) Bytes() [16]byte { return id.u }
 

@@ -16,8 +16,11 @@ const (
 	DefaultCount = 50
 	MaxCount     = 1000
 	maxTerms     = 50
-	maxValues    = 200
+	maxValues    = 200 // of one parameter
+	maxAllValues = 500 // of all: each is a list that the database goes through
 	maxValue     = 2048
+	maxIncludes  = 20
+	maxPairs     = 100 // parameters of any sort
 )
 
 // Query is a parsed search of one resource type.
@@ -99,15 +102,36 @@ func Parse(t *fhir.Type, raw string, o Options) (*Query, error) {
 			q.Applied.Add(p[0], p[1])
 		}
 	}
-	if len(q.Terms) > maxTerms {
-		return nil, fault.New(fault.Invalid, "more than %d search parameters", maxTerms)
+	return q, q.bounded()
+}
+
+// bounded refuses a query that asks for too much at once.
+func (q *Query) bounded() error {
+	values := 0
+	for i := range q.Terms {
+		t := &q.Terms[i]
+		for t.Chain != nil {
+			t = t.Chain
+		}
+		values += len(t.Values)
 	}
-	return q, nil
+	switch {
+	case len(q.Terms) > maxTerms:
+		return fault.New(fault.Invalid, "more than %d search parameters", maxTerms)
+	case values > maxAllValues:
+		return fault.New(fault.Invalid, "more than %d values in all search parameters together", maxAllValues)
+	case len(q.Includes)+len(q.RevIncludes) > maxIncludes:
+		return fault.New(fault.Invalid, "more than %d of _include and _revinclude", maxIncludes)
+	}
+	return nil
 }
 
 // Pairs splits a query text, keeping the order. Empty values are dropped, as R4 allows.
 func Pairs(raw string) ([][2]string, error) {
 	var out [][2]string
+	if strings.Count(raw, "&") >= maxPairs {
+		return nil, fault.New(fault.Invalid, "more than %d parameters", maxPairs)
+	}
 	for part := range strings.SplitSeq(raw, "&") {
 		k, v, _ := strings.Cut(part, "=")
 		key, err1 := url.QueryUnescape(k)
