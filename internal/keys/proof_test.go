@@ -23,7 +23,6 @@ import (
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
-
 // proofHouse is a broker with two tenants' keys, and everything that can sign.
 type proofHouse struct {
 	*keys.Broker
