@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
@@ -96,39 +97,40 @@ func TestAnAuditGrantHoldsNoChartKey(t *testing.T) {
 // TestOneRingPerTenant asks for two tenants' keys, one after the other and at once: each gets its own, and never by the other's token.
 func TestOneRingPerTenant(t *testing.T) {
 	t.Parallel()
-	b := &slow{proofs: map[tenant.ID][]string{}, hold: make(chan struct{})}
-	c := lease.NewCache(b, time.Now)
-	ids := []tenant.ID{tenant.NewID(), tenant.NewID()}
-	rings := make([]*lease.Ring, 4)
-	var wait sync.WaitGroup
-	for i := range rings {
-		wait.Go(func() {
-			var err error
-			if rings[i], err = c.For(t.Context(), lease.Need{Tenant: ids[i%2], Token: "token of " + ids[i%2].String()}); err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		b := &slow{proofs: map[tenant.ID][]string{}, hold: make(chan struct{})}
+		c := lease.NewCache(b, time.Now)
+		ids := []tenant.ID{tenant.NewID(), tenant.NewID()}
+		ask := func(i int) *lease.Ring {
+			r, err := c.For(t.Context(), lease.Need{Tenant: ids[i%2], Token: "token of " + ids[i%2].String()})
+			if err != nil {
 				t.Error(err)
 			}
-		})
-	}
-	close(b.hold)
-	wait.Wait()
-	for i := range 4 {
-		r, err := c.For(t.Context(), lease.Need{Tenant: ids[i%2], Token: "token of " + ids[i%2].String()})
-		if err != nil {
-			t.Fatal(err)
+			return r
 		}
-		for _, got := range []*lease.Ring{r, rings[i]} {
-			if got == nil || got.Tenant != ids[i%2] {
-				t.Errorf("a tenant got the keys of another")
+		rings := make([]*lease.Ring, 4)
+		var wait sync.WaitGroup
+		for i := range rings {
+			wait.Go(func() { rings[i] = ask(i) })
+		}
+		synctest.Wait() // all of them wait for the broker
+		close(b.hold)
+		wait.Wait()
+		for i := range rings {
+			for _, got := range []*lease.Ring{ask(i), rings[i]} {
+				if got == nil || got.Tenant != ids[i%2] {
+					t.Errorf("a tenant got the keys of another")
+				}
 			}
 		}
-	}
-	for id, proofs := range b.proofs {
-		for _, p := range proofs {
-			if p != "token of "+id.String() {
-				t.Errorf("keys of %s were asked for with the %s", id, p)
+		for id, proofs := range b.proofs {
+			for _, p := range proofs {
+				if p != "token of "+id.String() {
+					t.Errorf("keys of %s were asked for with the %s", id, p)
+				}
 			}
 		}
-	}
+	})
 }
 
 // slow answers when hold is closed, so that callers meet.
