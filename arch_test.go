@@ -25,7 +25,7 @@ const module = "github.com/cordon-ehr/cordon/internal/"
 var mayImport = map[string]string{
 	// ground
 	"fault": "", "tenant": "", "phi": "", "telemetry": "",
-	"pg": "", "pgserver": "", "synth": "", "limit": "",
+	"pg": "", "pgserver": "", "synth": "", "limit": "", "phivet": "",
 	"posture": "pg", "prove": "",
 	// FHIR as data: no I/O
 	"fhir": "", "fhir/search": "fhir",

@@ -164,6 +164,7 @@ func (s *server) send(r *http.Request, out any) error {
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode/100 != 2 {
 		b, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
+		//phi:allow the patients of a bench are made up
 		return fmt.Errorf("%s %s: %s", r.Method, resp.Status, b)
 	}
 	if out == nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -234,6 +235,38 @@ func TestBearer(t *testing.T) {
 		got, err := authn.Bearer(header)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%.20q: %.20q %v", header, got, err)
+		}
+	}
+}
+
+// TestOneAlgorithm signs with the tenant's public key as if it were a secret, and with nothing: the algorithm is ours to choose, so
+// no such token is even looked into.
+func TestOneAlgorithm(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	public, err := x509.MarshalPKIXPublicKey(&h.keys[0].PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims, err := json.Marshal(h.claims(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: jose.JSONWebKey{Key: public, KeyID: "1"}}, (&jose.SignerOptions{}).WithType(authn.TokenType))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig, err := s.Sign(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hs, err := sig.CompactSerialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, raw := range []string{hs, "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0Iiwia2lkIjoiMSJ9." + strings.Split(hs, ".")[1] + "."} {
+		if _, err := h.verifier.Verify(t.Context(), raw, &h.routes[0]); !fault.Is(err, fault.Unauthenticated) || authn.ReasonOf(err) != "not a token of ours" {
+			t.Errorf("%.60s: %v", raw, err)
 		}
 	}
 }

@@ -148,6 +148,9 @@ func (c *Cache) fetch(ctx context.Context, n Need) (*Ring, error) {
 	if err != nil {
 		return nil, c.failed(n.Tenant, err)
 	}
+	if g.Tenant != n.Tenant || g.Purpose != Chart {
+		return nil, fault.New(fault.Unavailable, "the broker answered for another tenant or purpose")
+	}
 	ring, err := Prepare(g)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cordon-ehr/cordon/internal/fault"
@@ -90,5 +91,110 @@ func TestAnAuditGrantHoldsNoChartKey(t *testing.T) {
 	}
 	if _, err := lease.Prepare(lease.Grant{Purpose: lease.Chart}); err == nil {
 		t.Error("an empty grant was made ready")
+	}
+}
+
+// TestOneRingPerTenant asks for two tenants' keys, one after the other and at once: each gets its own, and never by the other's token.
+func TestOneRingPerTenant(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := &slow{proofs: map[tenant.ID][]string{}, hold: make(chan struct{})}
+		c := lease.NewCache(b, time.Now)
+		ids := []tenant.ID{tenant.NewID(), tenant.NewID()}
+		ask := func(i int) *lease.Ring {
+			r, err := c.For(t.Context(), lease.Need{Tenant: ids[i%2], Token: "token of " + ids[i%2].String()})
+			if err != nil {
+				t.Error(err)
+			}
+			return r
+		}
+		rings := make([]*lease.Ring, 4)
+		var wait sync.WaitGroup
+		for i := range rings {
+			wait.Go(func() { rings[i] = ask(i) })
+		}
+		synctest.Wait() // all of them wait for the broker
+		close(b.hold)
+		wait.Wait()
+		for i := range rings {
+			for _, got := range []*lease.Ring{ask(i), rings[i]} {
+				if got == nil || got.Tenant != ids[i%2] {
+					t.Errorf("a tenant got the keys of another")
+				}
+			}
+		}
+		for id, proofs := range b.proofs {
+			for _, p := range proofs {
+				if p != "token of "+id.String() {
+					t.Errorf("keys of %s were asked for with the %s", id, p)
+				}
+			}
+		}
+	})
+}
+
+// slow answers when hold is closed, so that callers meet.
+type slow struct {
+	mu     sync.Mutex // guards proofs
+	proofs map[tenant.ID][]string
+	hold   chan struct{}
+}
+
+func (s *slow) Lease(_ context.Context, r lease.Request) (lease.Grant, error) {
+	<-s.hold
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.proofs[r.Tenant] = append(s.proofs[r.Tenant], r.Proof)
+	k := []lease.Key{{Version: 1, Secret: seal.NewSecret()}}
+	return lease.Grant{Tenant: r.Tenant, Purpose: r.Purpose, Expires: time.Now().Add(time.Minute), Record: k, Audit: k, Cursor: k, Index: k}, nil
+}
+
+// wrong gives the keys of another tenant than was asked for, or for another purpose.
+type wrong struct{ change func(*lease.Grant) }
+
+func (w wrong) Lease(_ context.Context, r lease.Request) (lease.Grant, error) {
+	k := []lease.Key{{Version: 1, Secret: seal.NewSecret()}}
+	g := lease.Grant{Tenant: r.Tenant, Purpose: r.Purpose, Expires: time.Now().Add(time.Minute), Record: k, Audit: k, Cursor: k, Index: k}
+	w.change(&g)
+	return g, nil
+}
+
+// TestAGrantOfAnotherIsRefused has the broker answer another question than was asked.
+func TestAGrantOfAnotherIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*lease.Grant){
+		"another tenant": func(g *lease.Grant) { g.Tenant = tenant.NewID() }, "no tenant": func(g *lease.Grant) { g.Tenant = tenant.ID{} },
+		"another purpose": func(g *lease.Grant) { g.Purpose = lease.Audit },
+	} {
+		if r, err := lease.NewCache(wrong{change}, time.Now).For(t.Context(), lease.Need{Tenant: tenant.NewID(), Token: "token"}); !fault.Is(err, fault.Unavailable) || r != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestKeysAreOfTheirVersion picks keys by the version that a stored value names: an unknown one is refused, and each is its own.
+func TestKeysAreOfTheirVersion(t *testing.T) {
+	t.Parallel()
+	k := []lease.Key{{Version: 1, Secret: seal.NewSecret()}, {Version: 2, Secret: seal.NewSecret()}}
+	r, err := lease.Prepare(lease.Grant{Tenant: tenant.NewID(), Purpose: lease.Chart, Record: k, Audit: k, Cursor: k, Index: k})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := seal.Place{Tenant: r.Tenant, Table: "version"}
+	sealed := r.Write.Seal(nil, []byte("x"), at)
+	one, err := r.RecordKey(1)
+	if err != nil || r.Write.Version != 2 {
+		t.Fatal(err, r.Write.Version)
+	}
+	if _, err := one.Open(nil, sealed, at); err == nil {
+		t.Error("the older key opens what the newer one sealed")
+	}
+	for _, v := range []int32{0, 3, -1} {
+		if _, err := r.RecordKey(v); err == nil {
+			t.Errorf("there is a key of version %d", v)
+		}
+		if _, err := r.AuditKey(v); err == nil {
+			t.Errorf("there is an audit key of version %d", v)
+		}
 	}
 }

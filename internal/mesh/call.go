@@ -151,6 +151,7 @@ func (r *remote) post(ctx context.Context, name string, in any) (*http.Response,
 	if err != nil {
 		return nil, err
 	}
+	//phi:allow the address of a role, from the configuration
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.base.String()+callPath+name, bytes.NewReader(body))
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "a call could not be made")

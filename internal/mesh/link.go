@@ -176,6 +176,7 @@ func (r *remote) introduce(ctx context.Context, c net.Conn) error {
 	if err != nil {
 		return err
 	}
+	//phi:allow the address of a role, from the configuration
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.base.String()+callPath+sessionMethod, bytes.NewReader(body))
 	if err != nil {
 		return err

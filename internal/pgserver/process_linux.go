@@ -118,6 +118,7 @@ func (s *Server) howItEnded() string {
 
 // obituary says how the server ended, with its last words.
 func (s *Server) obituary(what string) error {
+	//phi:allow Postgres speaks of itself here: its settings (law) keep statements, parameters and rows out of what it logs
 	return fmt.Errorf("%s: process %d: %s%s", what, s.proc.pid, s.howItEnded(), s.out.lastWords())
 }
 

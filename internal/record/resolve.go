@@ -182,7 +182,7 @@ func quote(s string) []byte {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(s); err != nil {
-		panic("record: internal error: a string is always JSON: " + err.Error())
+		panic("record: internal error: a string is always JSON") // what err says may quote it
 	}
 	return bytes.TrimRight(b.Bytes(), "\n")
 }
