@@ -18,7 +18,7 @@ func leakFill(t testing.TB, pattern, typ, version string, n leakNames) (method, 
 	t.Helper()
 	slug, _, _ := strings.Cut(n.base[strings.LastIndex(n.base, "/t/")+len("/t/"):], "/")
 	method, path, _ = strings.Cut(pattern, " ")
-	path = strings.NewReplacer("{type}", typ, "{id}", n.id, "{version}", version, "{slug}", slug, "{$}", "").Replace(path)
+	path = strings.NewReplacer("{type}", typ, "{id}", n.id, "{version}", version, "{slug}", slug, "{stream}", "cell", "{event}", "0190a5a0-0000-7000-8000-000000000000", "{$}", "").Replace(path)
 	if left := wildcard.FindString(path); left != "" {
 		t.Errorf("no leak case fills %s of the route %q", left, pattern)
 	}

@@ -30,8 +30,11 @@ func TestMetadataIsTrue(t *testing.T) {
 			params++
 		}
 		a.Do(t, "GET", "/"+typ+"?"+q.Encode(), nil).Want(t, http.StatusOK)
-		includes := url.Values{"_include": strs(m["searchInclude"]), "_revinclude": strs(m["searchRevInclude"])}
-		a.Do(t, "GET", "/"+typ+"?"+includes.Encode(), nil).Want(t, http.StatusOK)
+		for name, list := range map[string][]string{"_include": strs(m["searchInclude"]), "_revinclude": strs(m["searchRevInclude"])} {
+			for some := range slices.Chunk(list, 20) { // as many as one request may have (docs/limits.md)
+				a.Do(t, "GET", "/"+typ+"?"+url.Values{name: some}.Encode(), nil).Want(t, http.StatusOK)
+			}
+		}
 		for code := range naiveParams[typ] {
 			if !slices.Contains(stated, code) {
 				t.Errorf("%s: %s is not stated", typ, code)

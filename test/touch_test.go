@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/cordon-ehr/cordon/internal/control"
 	"github.com/cordon-ehr/cordon/internal/cordontest"
 )
 
@@ -110,6 +111,19 @@ func touches(n *cordontest.Tenant, id string) map[string]map[string]touch {
 	}
 }
 
+// logTouches are the operators' calls about logs, whose patterns are put together.
+func logTouches(n *cordontest.Tenant, id string) map[string]touch {
+	out := map[string]touch{}
+	for at, path := range map[string]string{"/v1/tenants/{slug}": "/tenants/" + n.Slug, "/v1": ""} {
+		out["POST "+at+"/audit/verify"] = touch{method: "POST", path: path + "/audit/verify", status: 200, event: "audit/verify", as: "operator"}
+		out["GET "+at+"/audit/logs/{stream}"] = touch{method: "GET", path: path + "/audit/logs/control", status: 200, event: "audit/witness", as: "operator"}
+		out["GET "+at+"/audit/proof/{event}"] = touch{method: "GET", path: path + "/audit/proof/" + id, status: 404, event: "audit/prove", as: "operator"}
+		out["GET "+at+"/audit/keys"] = touch{method: "GET", path: path + "/audit/keys", status: 200, event: "", public: "public keys", as: "operator"}
+		out["GET "+at+"/audit/bundle"] = touch{method: "GET", path: path + "/audit/bundle", status: 200, event: "audit/export", as: "operator"}
+	}
+	return out
+}
+
 // send sends a touch under a request id.
 func (a touch) send(t testing.TB, n *cordontest.Tenant, request string) cordontest.Response {
 	t.Helper()
@@ -159,6 +173,21 @@ func TestEveryRouteLeavesAnEvent(t *testing.T) {
 		}
 		for pattern := range known {
 			t.Errorf("%s: there is no route %q", file, pattern)
+		}
+	}
+	for pattern, a := range logTouches(n, id) {
+		if !slices.Contains(control.OperatorCalls(), pattern) {
+			t.Errorf("there is no route %q", pattern)
+		}
+		request := uuid.NewString()
+		a.send(t, n, request).Want(t, a.status)
+		if a.event != "" {
+			sent[request] = a
+		}
+	}
+	for _, pattern := range control.OperatorCalls() {
+		if _, ok := logTouches(n, id)[pattern]; !ok && touches(n, id)["../internal/control/operator.go"][pattern] == (touch{}) {
+			t.Errorf("route %q is not known here: say which event it leaves", pattern)
 		}
 	}
 	events := n.Events(t)

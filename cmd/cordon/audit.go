@@ -29,6 +29,14 @@ type auditExportCmd struct {
 	Out    string `help:"New folder for an export that is verified offline."`
 }
 
+// Validate implements kong's check of usage.
+func (c *auditExportCmd) Validate() error {
+	if c.Tenant == "" && c.Out == "" {
+		return errors.New("name a tenant: --tenant SLUG")
+	}
+	return nil
+}
+
 // Run streams the events: NDJSON for people and pipes, one JSON array with --json.
 func (c *auditExportCmd) Run(ctx context.Context) error {
 	con, err := c.connect()
@@ -37,9 +45,6 @@ func (c *auditExportCmd) Run(ctx context.Context) error {
 	}
 	if c.Out != "" {
 		return c.bundle(ctx, con)
-	}
-	if c.Tenant == "" {
-		return errors.New("name a tenant: --tenant SLUG")
 	}
 	resp, err := con.send(ctx, http.MethodGet, "/tenants/"+url.PathEscape(c.Tenant)+"/audit", nil)
 	if err != nil {

@@ -93,8 +93,12 @@ func (r Row) Entry() ledger.Entry {
 const insertSQL = `INSERT INTO audit (id, tenant, recorded, patient, keyver, body, digest)
 SELECT a, $1, b, c, d, e, f FROM unnest($2::uuid[], $3::int8[], $4::int8[], $5::int4[], $6::bytea[], $7::bytea[]) AS u(a, b, c, d, e, f)`
 
-// Queue adds the rows of one tenant to a pipeline whose context is that tenant's.
-func Queue(b *pgx.Batch, number int32, rows []Row) {
+// againSQL is insertSQL when nobody knows whether it was committed: what is there already stays once.
+const againSQL = insertSQL + ` WHERE NOT EXISTS (SELECT 1 FROM audit AS x WHERE x.tenant = $1 AND x.id = u.a)`
+
+// Queue adds the rows of one tenant to a pipeline whose context is that tenant's. again says that they may be there already, because
+// the answer to an earlier pipeline was lost.
+func Queue(b *pgx.Batch, number int32, rows []Row, again bool) {
 	if len(rows) == 0 {
 		return
 	}
@@ -104,7 +108,11 @@ func Queue(b *pgx.Batch, number int32, rows []Row) {
 		ids[i], rec[i], pat[i] = pgtype.UUID{Bytes: r.ID, Valid: true}, r.Recorded, r.Patient
 		ver[i], body[i], digest[i] = r.KeyVersion, r.Body, r.Digest
 	}
-	b.Queue(insertSQL, number, ids, rec, pat, ver, body, digest)
+	sql := insertSQL
+	if again {
+		sql = againSQL
+	}
+	b.Queue(sql, number, ids, rec, pat, ver, body, digest)
 }
 
 // Unwritable wraps an error of the audit table: the request it belongs to fails closed.

@@ -63,11 +63,13 @@ type ticketed struct {
 	till time.Time
 }
 
-// checkpoint is how far each role's database was read to its end: by transaction, for all tenants alike.
+// checkpoint is how far each role's database was read to its end: by transaction, for all tenants alike, but for those whose chart
+// events could not be opened (keys disabled, a value that does not open). They come when they can be read again, and hold up nobody.
 type checkpoint struct {
-	Cell    uint64 `json:"cell"`
-	Control uint64 `json:"control"`
-	Keys    uint64 `json:"keys"`
+	Cell    uint64               `json:"cell"`
+	Control uint64               `json:"control"`
+	Keys    uint64               `json:"keys"`
+	Behind  map[tenant.ID]uint64 `json:"behind,omitempty"` // where their chart events go on
 }
 
 func (p checkpoint) String() string {
@@ -137,7 +139,7 @@ func (s *stream) run(ctx context.Context) error {
 
 // round sends what came since the last one, up to where nothing older can still be committed.
 func (s *stream) round(ctx context.Context) (sent bool, err error) {
-	var to checkpoint
+	to := checkpoint{Behind: map[tenant.ID]uint64{}}
 	ids, err := s.tenants(ctx)
 	if err != nil {
 		return false, err
@@ -149,12 +151,7 @@ func (s *stream) round(ctx context.Context) (sent bool, err error) {
 		if !e.ID.IsZero() { // the platform's own events are control's
 			sources = append(sources,
 				s.list(e.ID, s.from.Keys, &to.Keys, func(a audit.FeedAsk) (audit.FeedPage, error) { return s.c.broker.Feed(ctx, a) }),
-				s.list(e.ID, s.from.Cell, &to.Cell, func(a audit.FeedAsk) (page audit.FeedPage, err error) {
-					if a.Ticket, err = s.permission(e); err != nil {
-						return page, err
-					}
-					return s.c.cell.Feed(ctx, a)
-				}))
+				s.charts(ctx, e, &to))
 		}
 		for ev, err := range merge(sources) {
 			if err != nil {
@@ -166,8 +163,27 @@ func (s *stream) round(ctx context.Context) (sent bool, err error) {
 			sent = true
 		}
 	}
-	s.from = checkpoint{max(s.from.Cell, to.Cell), max(s.from.Control, to.Control), max(s.from.Keys, to.Keys)}
+	s.from = checkpoint{max(s.from.Cell, to.Cell), max(s.from.Control, to.Control), max(s.from.Keys, to.Keys), to.Behind}
 	return sent, nil
+}
+
+// charts lists a tenant's chart events. In a stream of all tenants one whose events cannot be opened now is left behind.
+func (s *stream) charts(ctx context.Context, e registry.Entry, to *checkpoint) rpc.Events {
+	from, behind := s.from.Behind[e.ID]
+	if !behind {
+		from = s.from.Cell
+	}
+	return s.list(e.ID, from, &to.Cell, func(a audit.FeedAsk) (page audit.FeedPage, err error) {
+		if a.Ticket, err = s.permission(e); err != nil {
+			return page, err
+		}
+		page, err = s.c.cell.Feed(ctx, a)
+		if s.only.IsZero() && (fault.Is(err, fault.Locked) || fault.Is(err, fault.Internal)) {
+			to.Behind[e.ID] = from
+			return audit.FeedPage{Until: a.Until}, nil
+		}
+		return page, err
+	})
 }
 
 // tenants are those whose events are asked for: of all states in which there is a keyring, and the platform itself.

@@ -79,7 +79,7 @@ func (b *Batch) Queue(sql string, args ...any) *pgx.QueuedQuery {
 }
 
 // Audit adds event rows to the transaction: they become durable with the work they describe.
-func (b *Batch) Audit(rows []audit.Row) { audit.Queue(&b.b, b.number, rows) }
+func (b *Batch) Audit(rows []audit.Row) { audit.Queue(&b.b, b.number, rows, false) }
 
 // Read runs a pipeline that only reads, in one round trip. A connection that died before it answered is replaced once.
 func (c *Charts) Read(ctx context.Context, s Scope, fill func(*Batch)) error {
@@ -160,9 +160,8 @@ func (t *Tx) Lock(ctx context.Context, keys []int64) error {
 }
 
 // AppendAudit makes events of several requests, of any tenants, durable in one transaction. Between tenants the context
-// is set anew, and row security checks each row against it.
+// is set anew, and row security checks each row against it. When the connection is lost they are sent once more, and stored once.
 func (c *Charts) AppendAudit(ctx context.Context, entries []audit.Entry[Scope]) error {
-	var b pgx.Batch
 	byTenant := map[int32][]audit.Row{}
 	var order []int32
 	for _, e := range entries {
@@ -174,11 +173,18 @@ func (c *Charts) AppendAudit(ctx context.Context, entries []audit.Entry[Scope]) 
 		}
 		byTenant[e.For.number] = append(byTenant[e.For.number], e.Rows...)
 	}
-	for _, n := range order {
-		b.Queue(contextSQL, numberText(n))
-		audit.Queue(&b, n, byTenant[n])
+	send := func(again bool) error {
+		var b pgx.Batch
+		for _, n := range order {
+			b.Queue(contextSQL, numberText(n))
+			audit.Queue(&b, n, byTenant[n], again)
+		}
+		return c.pool.Pipeline(ctx, &b)
 	}
-	err := c.pool.Pipeline(ctx, &b)
+	err := send(false)
+	if err != nil && pg.Lost(err) && ctx.Err() == nil {
+		err = send(true)
+	}
 	for _, e := range entries {
 		c.mark(e.For.tenant)
 	}
