@@ -112,23 +112,23 @@ func TestSequencedSoon(t *testing.T) {
 	t.Parallel()
 	p := cordontest.Own(t)
 	n := charted(t, p)
-	su := p.Superuser(t)
+	su, of := p.Superuser(t), number(t, n)
 	cordontest.Eventually(t, "every event of the tenant is in its log", func() bool {
 		var behind int64
-		err := su.QueryRow(t.Context(), "SELECT (SELECT count(*) FROM audit WHERE tenant = $1) - coalesce((SELECT least(size, cosigned) FROM ledger_head WHERE tenant = $1), 0)", number(t, n)).Scan(&behind)
+		err := su.QueryRow(t.Context(), "SELECT (SELECT count(*) FROM audit WHERE tenant = $1) - coalesce((SELECT least(size, cosigned) FROM ledger_head WHERE tenant = $1), 0)", of).Scan(&behind)
 		return err == nil && behind == 0
 	})
 	if r := p.Send(t, http.MethodGet, p.Info.Management+"/readyz", nil, nil); string(r.Body) != "ready\n" {
 		t.Errorf("%d %s", r.Status, r.Body)
 	}
-	if _, err := su.Exec(t.Context(), "DELETE FROM audit WHERE tenant = $1", number(t, n)); err != nil {
+	if _, err := su.Exec(t.Context(), "DELETE FROM audit WHERE tenant = $1", of); err != nil {
 		t.Fatal(err)
 	}
 	n.Do(t, http.MethodGet, "/Patient/none", nil)
 	control := p.SuperuserOn(t, "cordon_control")
 	cordontest.Eventually(t, "readiness, the metric and an event name the log that was cut", func() bool {
 		ready := string(p.Send(t, http.MethodGet, p.Info.Management+"/readyz", nil, nil).Body)
-		metrics := string(p.Send(t, http.MethodGet, p.Info.Management+"/metrics", nil, nil).Body)
+		metrics := p.Metrics(t)
 		var alerts int
 		err := control.QueryRow(t.Context(), `SELECT count(*) FROM audit WHERE tenant = $1::uuid AND convert_from(body, 'UTF8')::jsonb->>'subtype' = 'ledger-alert'`, n.ID).Scan(&alerts)
 		return err == nil && alerts > 0 && ready == "ready\nlog cordon/"+n.ID+"/cell is stopped: tail cut\n" && strings.Contains(metrics, "cordon_ledger_alerts_total{kind=\"tail cut\",stream=\"cell\"} 1\n")

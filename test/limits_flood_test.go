@@ -78,7 +78,7 @@ func (f *flood) stop() map[int]int64 {
 
 func scrape(t *testing.T, p *cordontest.Platform) string {
 	t.Helper()
-	return string(p.Send(t, http.MethodGet, p.Info.Management+"/metrics", nil, nil).Want(t, http.StatusOK).Body)
+	return p.Metrics(t)
 }
 
 // TestNeighbourOfAFlood has one tenant flood with expensive searches and Bundles over many connections. It is refused what is over its limits,

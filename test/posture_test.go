@@ -103,7 +103,7 @@ func TestEachBreachStopsTheRole(t *testing.T) {
 	p.Tenant(t)
 	on := map[string]*pgx.Conn{"chart": p.Superuser(t), "control": p.SuperuserOn(t, "cordon_control"), "keyring": p.SuperuserOn(t, "cordon_keyring")}
 	ready := func() cordontest.Response { return p.Send(t, http.MethodGet, p.Info.Management+"/readyz", nil, nil) }
-	metric := func() string { return string(p.Send(t, http.MethodGet, p.Info.Management+"/metrics", nil, nil).Body) }
+	metric := func() string { return p.Metrics(t) }
 	role := map[string]string{"chart": "cell", "control": "control", "keyring": "keys"}
 	for i, x := range injections {
 		exec := func(sql string) {

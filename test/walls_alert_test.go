@@ -30,7 +30,7 @@ var sealMetric = regexp.MustCompile(`(?m)^cordon_seal_failures_total\{table="(\w
 
 func sealFailures(t *testing.T, p *cordontest.Platform, table string) (n int) {
 	t.Helper()
-	for _, m := range sealMetric.FindAllStringSubmatch(string(p.Send(t, http.MethodGet, p.Info.Management+"/metrics", nil, nil).Body), -1) {
+	for _, m := range sealMetric.FindAllStringSubmatch(p.Metrics(t), -1) {
 		if m[1] == table {
 			n, _ = strconv.Atoi(m[2])
 		}

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -232,4 +233,14 @@ func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return string(l.b)
+}
+
+// processLabel tells the processes of a platform apart in what it says of all of them.
+var processLabel = regexp.MustCompile(`,?process="[a-z]*",?`)
+
+// Metrics scrapes the platform. Where roles are apart, the label that says whose a figure is, is taken out, so that a line reads the same.
+func (p *Platform) Metrics(t testing.TB) string {
+	t.Helper()
+	r := p.Send(t, http.MethodGet, p.Info.Management+"/metrics", nil, nil).Want(t, http.StatusOK)
+	return strings.ReplaceAll(processLabel.ReplaceAllString(string(r.Body), ""), "{}", "")
 }

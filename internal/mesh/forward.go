@@ -97,6 +97,9 @@ func (r *remote) newProxy(log *slog.Logger) *httputil.ReverseProxy {
 		},
 		ModifyResponse: func(resp *http.Response) error {
 			resp.Header.Del("X-Request-Id") // the edge has set it
+			if b, ok := resp.Request.Context().Value(bodyKey{}).(*body); ok && resp.StatusCode == http.StatusBadRequest {
+				return b.fault() // the role saw half a body; why it was cut is known here
+			}
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
@@ -142,6 +145,9 @@ func (b *body) fault() error {
 	defer b.mu.Unlock()
 	if _, large := errors.AsType[*http.MaxBytesError](b.err); large {
 		return fault.New(fault.TooLarge, "the body is too large")
+	}
+	if f, known := errors.AsType[*fault.Fault](b.err); known { // as of a body that came too slowly
+		return f
 	}
 	if b.err != nil {
 		return fault.Wrap(fault.Invalid, b.err, "the body could not be read")
