@@ -128,6 +128,10 @@ func TestSlowCallers(t *testing.T) {
 		t.Error("slow callers hold slots")
 	}
 	wait.Wait()
+	events := 0
+	if err := p.Superuser(t).QueryRow(t.Context(), "SELECT count(*) FROM audit WHERE tenant = $1", number(t, slow)).Scan(&events); err != nil || events < 110 {
+		t.Errorf("%d events of 50 searches and 60 bodies that came too slowly: %v", events, err)
+	}
 	cordontest.Eventually(t, "what slow callers took comes back", func() bool {
 		return runtime.NumGoroutine() < before+200 && strings.Contains(scrape(t, p), "cordon_cell_body_bytes 0\n")
 	})
