@@ -45,7 +45,7 @@ func TestEveryStatementNamesItsTenant(t *testing.T) {
 			}
 			for at, text := range statements(parsed) {
 				tables, tenants := 0, 0
-				for _, part := range strings.Split(text, "\x00") {
+				for part := range strings.SplitSeq(text, "\x00") {
 					tables += len(tableUse.FindAllString(part, -1))
 					tenants += len(tenantUse.FindAllString(part, -1))
 				}

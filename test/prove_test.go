@@ -126,7 +126,7 @@ func TestProbesFailWithoutTheirControl(t *testing.T) {
 	if _, err := on["chart"].Exec(t.Context(), `UPDATE audit SET body = '' WHERE tenant <> $1`, number(t, a)); err != nil {
 		t.Fatal(err)
 	}
-	if got, r := prove(t, p); r.Code != 1 || !slices.Equal(got.failed(), []string{"front.audit"}) {
+	if got, r := prove(t, p); r.Code != 1 || !slices.Equal(got.failed(), []string{"front.audit", "ledger.whole"}) {
 		t.Errorf("with events wiped: %d, failed %v: %s", r.Code, got.failed(), r.Out)
 	}
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -72,8 +73,25 @@ func (c *Control) prove(r *http.Request, by audit.By) (any, error) {
 	own := prove.Try(ctx, "control.walls", func(ctx context.Context) (string, error) {
 		return "control's role enters no chart, and may do what it must and no more", c.walls.Look(ctx)
 	})
-	out.Probes = slices.Concat(inside, broker, []prove.Result{own})
+	logs := prove.Try(ctx, "ledger.whole", func(ctx context.Context) (string, error) { return c.proveLogs(ctx, by) })
+	out.Probes = slices.Concat(inside, broker, []prove.Result{own, logs})
 	return out, nil
+}
+
+// proveLogs verifies the trail of a canary, row by row, against write-once storage and the witnesses.
+func (c *Control) proveLogs(ctx context.Context, by audit.By) (string, error) {
+	e, err := c.registry.BySlug(ctx, tenant.Canaries()[0])
+	if err != nil {
+		return "", err
+	}
+	v, err := c.verdict(ctx, e, by)
+	if err != nil {
+		return "", err
+	}
+	if !v.OK {
+		return "", fmt.Errorf("%d problems, the first in %s: %s", len(v.Problems), v.Problems[0].Log, v.Problems[0].Kind)
+	}
+	return fmt.Sprintf("%d events in %d logs are as they were written, signed and witnessed", v.Size, len(v.Logs)), nil
 }
 
 // canary gives one of the two canaries, made when it is missing. One that exists is left as it is: it was provisioned behind whole

@@ -80,11 +80,17 @@ func (c *Control) verify(r *http.Request, e registry.Entry, by audit.By) (any, e
 	if err := c.used(ctx, e, "verify", by); err != nil {
 		return nil, err
 	}
+	v, err := c.verdict(ctx, e, by)
+	return v, err
+}
+
+// verdict is what all roles' logs of a tenant, or of the platform, say of themselves and of each other.
+func (c *Control) verdict(ctx context.Context, e registry.Entry, by audit.By) (Verdict, error) {
 	var ticket string
 	var err error
 	if !e.ID.IsZero() {
 		if ticket, err = c.ticket(e, by.Agent.ID); err != nil {
-			return nil, err
+			return Verdict{}, err
 		}
 	}
 	v := Verdict{Problems: []ledger.Problem{}, Logs: []ledger.Report{}}
@@ -101,10 +107,10 @@ func (c *Control) verify(r *http.Request, e registry.Entry, by audit.By) (any, e
 		}
 		report, err := log.verify()
 		if err != nil {
-			return nil, err
+			return Verdict{}, err
 		}
 		if err := c.remembered(ctx, log.stream, e.ID, report); err != nil {
-			return nil, err
+			return Verdict{}, err
 		}
 		v.Logs = append(v.Logs, *report)
 		v.Problems = append(v.Problems, report.Problems...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
@@ -88,9 +89,7 @@ func (f *File) openLedger(ctx context.Context, o *Opened) (err error) {
 func (p *Platform) stoppedLogs() map[string]string {
 	out := map[string]string{}
 	add := func(logs map[string]string) {
-		for log, why := range logs {
-			out[log] = why
-		}
+		maps.Copy(out, logs)
 	}
 	if p.broker != nil {
 		add(p.broker.StoppedLogs())

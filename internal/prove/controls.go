@@ -25,6 +25,7 @@ var controls = map[string][]string{
 	"keys.lease":        {person, encryption, "S46", "T7"},
 	"seal.bound":        {encryption, integrity, "S42", "T6"},
 	"index.blind":       {encryption, "S47", "T31"},
+	"ledger.whole":      {audited, integrity, "S54", "S55", "T22"},
 	"log.allow-list":    {access, "S61", "T11"},
 	"front.own":         {access, "S14"},
 	"front.foreign-id":  {access, "S19", "T2", "T31"},
