@@ -106,7 +106,7 @@ func (c *Client) renew(t testing.TB) Response {
 func (c *Client) fresh(t testing.TB) string {
 	t.Helper()
 	c.mu.Lock()
-	old := time.Since(c.made) > 4*time.Minute
+	old := !c.made.IsZero() && time.Since(c.made) > 4*time.Minute
 	if old {
 		c.made = time.Now() // one is enough to ask
 	}
