@@ -140,7 +140,7 @@ func TestNoAuditNoKeyOperation(t *testing.T) {
 	before := keyOp(t, p, open.Slug, "", nil).Want(t, http.StatusOK)
 	for _, database := range []string{"cordon_control", "cordon_keyring"} {
 		su := p.SuperuserOn(t, database)
-		without(t, su, "audit", func() {
+		without(t, p, su, "audit", func() {
 			for _, verb := range []string{"/disable", "/rotate"} {
 				closed(t, "keys"+verb, keyOp(t, p, open.Slug, verb, nil))
 				open.Do(t, http.MethodGet, "/Patient/"+id, nil).Want(t, http.StatusOK)

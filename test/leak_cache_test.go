@@ -91,6 +91,8 @@ func TestSameIDsInParallel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			alpha.Renew(t) // it may have waited for other tests for long
+			bravo.Renew(t)
 			interleave(t, c.client, c.proto, c.workers, alpha, bravo)
 		})
 	}

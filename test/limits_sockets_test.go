@@ -128,6 +128,12 @@ func TestSlowCallers(t *testing.T) {
 		t.Error("slow callers hold slots")
 	}
 	wait.Wait()
+	su, of := p.Superuser(t), number(t, slow)
+	cordontest.Eventually(t, "50 searches and 60 bodies that came too slowly have their events", func() bool { // an edge apart does not wait for the latter
+		var events int
+		err := su.QueryRow(t.Context(), "SELECT count(*) FROM audit WHERE tenant = $1", of).Scan(&events)
+		return err == nil && events >= 110
+	})
 	cordontest.Eventually(t, "what slow callers took comes back", func() bool {
 		return runtime.NumGoroutine() < before+200 && strings.Contains(scrape(t, p), "cordon_cell_body_bytes 0\n")
 	})

@@ -132,7 +132,7 @@ func TestNothingOfAnotherTrail(t *testing.T) {
 // can: what does not belong opens for nobody.
 func TestTrailHoldsWithoutRowSecurity(t *testing.T) {
 	t.Parallel()
-	p := cordontest.Own(t)
+	p := cordontest.Unwatched(t)
 	alpha, bravo := p.Tenant(t), p.Tenant(t)
 	db := p.Superuser(t)
 	if _, err := db.Exec(t.Context(), "ALTER TABLE audit DISABLE ROW LEVEL SECURITY"); err != nil {

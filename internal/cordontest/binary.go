@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -116,9 +117,13 @@ func DevDir(t testing.TB) string {
 	return dir
 }
 
-// Launch starts `cordon dev` on a folder without waiting for it to serve. What still runs after the test is stopped.
+// Launch starts `cordon dev` on a folder without waiting for it to serve. What still runs after the test is stopped. Where platforms are
+// apart a test of one that is not is skipped.
 func Launch(t testing.TB, dir string, env []string, args ...string) *Dev {
 	t.Helper()
+	if !slices.Contains(args, "--apart") {
+		inOneProcess(t)
+	}
 	d := &Dev{Platform: &Platform{Dir: dir}, Out: &Log{}, exited: make(chan struct{})}
 	d.Logs = d.Out
 	d.cmd = exec.Command(Binary(t), append([]string{"dev", "--dir", dir, "--listen", "127.0.0.1:0"}, args...)...)

@@ -91,9 +91,12 @@ func Durable(t testing.TB) *Platform {
 }
 
 // OwnWith is Own with options that change has set. Options are values and functions of this process, so such a platform is in one
-// process also where the others are apart.
+// process: a run whose platforms are apart skips the test.
 func OwnWith(t testing.TB, change func(*dev.Options)) *Platform {
 	t.Helper()
+	if change != nil {
+		inOneProcess(t)
+	}
 	p, err := start(change)
 	if err != nil {
 		t.Fatalf("start a platform: %v", err)
@@ -108,6 +111,15 @@ func OwnWith(t testing.TB, change func(*dev.Options)) *Platform {
 
 // Apart reports whether this run of the tests starts platforms whose roles are processes of their own (CORDON_TEST_APART=1).
 func Apart() bool { return os.Getenv("CORDON_TEST_APART") == "1" }
+
+// inOneProcess skips a test whose platform is in one process in a run whose platforms are apart: it would only be what the run without
+// CORDON_TEST_APART is.
+func inOneProcess(t testing.TB) {
+	t.Helper()
+	if Apart() {
+		t.Skip("this test's platform is in one process: the run without CORDON_TEST_APART has it")
+	}
+}
 
 // settings are those of Postgres for tests.
 func settings() map[string]string {

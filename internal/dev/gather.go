@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -33,18 +34,28 @@ func (c *child) fetch(ctx context.Context, path string) (int, string, error) {
 	return resp.StatusCode, string(b), err
 }
 
-// notReady gives what the first process that cannot serve says of it; "" = all can.
-func (a *apart) notReady(ctx context.Context) string {
-	for _, c := range slices.Backward(a.children) {
-		status, text, err := c.fetch(ctx, "/readyz")
-		switch {
-		case err != nil:
-			return "not ready: " + c.role + ": the process does not answer"
-		case status != http.StatusOK:
-			return strings.TrimSpace(text)
-		}
+// notReady gives what the processes that cannot serve say of it, a line for each; "" = all can. notes is what the others tell besides.
+func (a *apart) notReady(ctx context.Context) (why, notes string) {
+	answers := make([]struct{ why, notes string }, len(a.children))
+	var asking sync.WaitGroup
+	for i, c := range a.children {
+		asking.Go(func() {
+			status, text, err := c.fetch(ctx, "/readyz")
+			switch {
+			case err != nil:
+				answers[i].why = c.role + ": the process does not answer\n"
+			case status != http.StatusOK:
+				answers[i].why = strings.TrimPrefix(text, "not ready: ")
+			default:
+				_, answers[i].notes, _ = strings.Cut(text, "\n")
+			}
+		})
 	}
-	return ""
+	asking.Wait()
+	for _, x := range slices.Backward(answers) { // in the order in which a single process tells of its roles
+		why, notes = why+x.why, notes+x.notes
+	}
+	return strings.TrimSpace(why), notes
 }
 
 // untilReady waits for all processes.
@@ -52,13 +63,12 @@ func (a *apart) untilReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		why := a.notReady(ctx)
+		why, _ := a.notReady(ctx)
 		if why == "" {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			//phi:allow what our own processes say of their readiness: names of walls and roles
 			return fmt.Errorf("the platform did not become ready (%s): %w", why, context.Cause(ctx))
 		case <-time.After(10 * time.Millisecond):
 		}
@@ -70,12 +80,12 @@ func (a *apart) management() http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	m.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if why := a.notReady(r.Context()); why != "" {
-			//phi:allow what our own processes say of their readiness: names of walls and roles
-			http.Error(w, why, http.StatusServiceUnavailable)
+		why, notes := a.notReady(r.Context())
+		if why != "" {
+			http.Error(w, "not ready: "+why, http.StatusServiceUnavailable)
 			return
 		}
-		_, _ = w.Write([]byte("ready\n"))
+		_, _ = w.Write([]byte("ready\n" + notes))
 	})
 	m.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		families, err := a.metrics(r.Context())

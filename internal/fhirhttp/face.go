@@ -178,7 +178,8 @@ func (f *Face) fail(c *call, name string, err error) {
 		err = f.doors.Refused(c.Request, c.caller, err)
 	} else if c.caller != nil {
 		ctx := c.Context()
-		if fault.Is(err, fault.Timeout) { // the server has given the request up with its body; its event is written all the same
+		// The server has given the request up with its body, or an edge in another process has: its event is written all the same.
+		if fault.Is(err, fault.Timeout) || ctx.Err() != nil {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()

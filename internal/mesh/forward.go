@@ -100,8 +100,9 @@ func (r *remote) newProxy(log *slog.Logger) *httputil.ReverseProxy {
 		},
 		ModifyResponse: func(resp *http.Response) error {
 			resp.Header.Del("X-Request-Id") // the edge has set it
-			if b, ok := resp.Request.Context().Value(bodyKey{}).(*body); ok && resp.StatusCode == http.StatusBadRequest {
-				return b.fault() // the role saw half a body; why it was cut is known here
+			if b, ok := resp.Request.Context().Value(bodyKey{}).(*body); ok && resp.StatusCode >= http.StatusBadRequest {
+				// The role saw half a body, or that its connection went away meanwhile; why it was cut is known here.
+				return b.fault()
 			}
 			return nil
 		},

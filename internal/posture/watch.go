@@ -40,6 +40,8 @@ type Watch struct {
 	down   error        // why the role must not serve; nil = it may
 	said   string       // the reasons that were reported last
 	seen   time.Time    // when a look last had an answer
+	begun  uint64       // looks that began
+	judged uint64       // the one of them whose findings count
 }
 
 // NewWatch makes a watch that allows nothing until it has looked. every 0 is Every.
@@ -78,6 +80,10 @@ func (w *Watch) OK() error {
 func (w *Watch) Look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
+	w.mu.Lock()
+	w.begun++
+	number := w.begun
+	w.mu.Unlock()
 	f, err := w.look(ctx)
 	if err != nil {
 		return err
@@ -85,9 +91,12 @@ func (w *Watch) Look(ctx context.Context) error {
 	down := w.expect.Fault(f.Breaches)
 	reasons := strings.Join(f.Breaches, ", ")
 	w.mu.Lock()
-	w.down, w.seen = down, w.now()
-	news := reasons != w.said
-	w.said = reasons
+	news := false
+	if number > w.judged { // one that began earlier and took longer saw what is no more
+		w.judged, w.down, w.seen = number, down, w.now()
+		news = reasons != w.said
+		w.said = reasons
+	}
 	w.mu.Unlock()
 	if news && w.report(ctx, f.Breaches) != nil {
 		w.mu.Lock()

@@ -82,3 +82,31 @@ func TestWatchFailsClosed(t *testing.T) {
 		}
 	})
 }
+
+// TestALateLookDoesNotCount lets a look that saw an open wall end after a later one that saw it closed again: the later one counts.
+func TestALateLookDoesNotCount(t *testing.T) {
+	t.Parallel()
+	asked := make(chan chan posture.Findings)
+	w := posture.NewWatch(func(context.Context) (posture.Findings, error) {
+		answer := make(chan posture.Findings)
+		asked <- answer
+		return <-answer, nil
+	}, posture.Expect{Database: "chart"}, time.Hour, func(context.Context, []string) error { return nil })
+	ended := make(chan error)
+	look := func() chan posture.Findings {
+		go func() { ended <- w.Look(context.WithoutCancel(t.Context())) }()
+		return <-asked
+	}
+	early, late := look(), look()
+	late <- posture.Findings{}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	early <- posture.Findings{Breaches: []string{"row security is off"}}
+	if <-ended == nil {
+		t.Error("who asked early is not told what was seen")
+	}
+	if err := w.OK(); err != nil {
+		t.Errorf("what was seen early counts: %v", err)
+	}
+}

@@ -38,7 +38,7 @@ func (c *Caller) open64(q *search.Query) (*cursor, error) {
 		return nil, nil
 	}
 	bad := fault.New(fault.Invalid, "search parameter _cursor: not a cursor of this search")
-	raw, err := base64.RawURLEncoding.DecodeString(q.Cursor)
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(q.Cursor)
 	if err != nil || len(raw) > 8<<10 {
 		return nil, bad
 	}
