@@ -21,16 +21,13 @@ import (
 // drain bounds how long requests under way may take when the process is asked to stop.
 const drain = 10 * time.Second
 
-// Run serves until ctx ends: first the listeners are drained, then what was decided is recorded, then the roles end, the cell after
-// its last event is durable. public is nil where there is no edge. ready is called once when every role of the process can serve.
+// Run serves until ctx ends: first the listeners are drained, then edge and cell end, after their last events are durable, then what
+// was decided is recorded, then control and keys end, on which the others' records rest. public is nil where there is no edge. ready is called once when every role of the process can serve.
 func (p *Platform) Run(ctx context.Context, public, management net.Listener, ready func() error) error {
-	roles, stopRoles := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopRoles()
-	var running errgroup.Group
-	for _, run := range p.runs() {
-		running.Go(func() error { return run(roles) })
-	}
-	endJournals := p.journals(roles)
+	outer, inner := p.runs()
+	endInner := begin(ctx, inner)
+	endJournals := p.journals(context.WithoutCancel(ctx))
+	endOuter := begin(ctx, outer)
 	var serving errgroup.Group
 	servers := []*http.Server{p.listen(&serving, p.management(), management, nil)}
 	if p.edge != nil {
@@ -63,29 +60,43 @@ func (p *Platform) Run(ctx context.Context, public, management net.Listener, rea
 	stopping.Wait()
 	shutdown(stop, servers[0])
 	serr := serving.Wait()
+	oerr := endOuter()
 	endJournals()
-	stopRoles()
-	rerr := running.Wait()
+	ierr := endInner()
 	if p.keys != nil {
 		p.keys.Close()
 	}
-	return errors.Join(err, serr, rerr)
+	return errors.Join(err, serr, oerr, ierr)
 }
 
-func (p *Platform) runs() (out []func(context.Context) error) {
+// runs gives the roles of the process: outer ones record what they refused with an inner one until they end.
+func (p *Platform) runs() (outer, inner []func(context.Context) error) {
 	if p.broker != nil {
-		out = append(out, p.broker.Run)
+		inner = append(inner, p.broker.Run)
 	}
 	if p.Control != nil {
-		out = append(out, p.Control.Run)
+		inner = append(inner, p.Control.Run)
 	}
 	if p.cell != nil {
-		out = append(out, p.cell.Run)
+		outer = append(outer, p.cell.Run)
 	}
 	if p.edge != nil {
-		out = append(out, p.edge.Run)
+		outer = append(outer, p.edge.Run)
 	}
-	return out
+	return outer, inner
+}
+
+// begin runs roles, whatever becomes of ctx, until the function that it gives is called: it asks them to end and waits for it.
+func begin(ctx context.Context, runs []func(context.Context) error) (end func() error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var running errgroup.Group
+	for _, run := range runs {
+		running.Go(func() error { return run(ctx) })
+	}
+	return func() error {
+		cancel()
+		return running.Wait()
+	}
 }
 
 // journals records the members' decisions until the function that it gives is called: control's last, since others record with it.
