@@ -25,9 +25,8 @@ const drain = 10 * time.Second
 // was decided is recorded, then control and keys end, on which the others' records rest. public is nil where there is no edge. ready is called once when every role of the process can serve.
 func (p *Platform) Run(ctx context.Context, public, management net.Listener, ready func() error) error {
 	outer, inner := p.runs()
-	endInner := begin(ctx, inner)
+	end := inTurn(ctx, outer, inner)
 	endJournals := p.journals(context.WithoutCancel(ctx))
-	endOuter := begin(ctx, outer)
 	var serving errgroup.Group
 	servers := []*http.Server{p.listen(&serving, p.management(), management, nil)}
 	if p.edge != nil {
@@ -60,17 +59,18 @@ func (p *Platform) Run(ctx context.Context, public, management net.Listener, rea
 	stopping.Wait()
 	shutdown(stop, servers[0])
 	serr := serving.Wait()
-	oerr := endOuter()
-	endJournals()
-	ierr := endInner()
+	rerr := end(endJournals)
 	if p.keys != nil {
 		p.keys.Close()
 	}
-	return errors.Join(err, serr, oerr, ierr)
+	return errors.Join(err, serr, rerr)
 }
 
+// run is a role's: it ends with ctx.
+type run func(ctx context.Context) error
+
 // runs gives the roles of the process: outer ones record what they refused with an inner one until they end.
-func (p *Platform) runs() (outer, inner []func(context.Context) error) {
+func (p *Platform) runs() (outer, inner []run) {
 	if p.broker != nil {
 		inner = append(inner, p.broker.Run)
 	}
@@ -86,16 +86,22 @@ func (p *Platform) runs() (outer, inner []func(context.Context) error) {
 	return outer, inner
 }
 
-// begin runs roles, whatever becomes of ctx, until the function that it gives is called: it asks them to end and waits for it.
-func begin(ctx context.Context, runs []func(context.Context) error) (end func() error) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var running errgroup.Group
-	for _, run := range runs {
-		running.Go(func() error { return run(ctx) })
+// inTurn runs roles, whatever becomes of ctx, until the function that it gives is called: it ends the outer ones, then does what is
+// to be done between, then ends the inner ones.
+func inTurn(ctx context.Context, outer, inner []run) (end func(between func()) error) {
+	begin := func(roles []run) func() error {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		var running errgroup.Group
+		for _, r := range roles {
+			running.Go(func() error { return r(ctx) })
+		}
+		return func() error { cancel(); return running.Wait() }
 	}
-	return func() error {
-		cancel()
-		return running.Wait()
+	endInner, endOuter := begin(inner), begin(outer)
+	return func(between func()) error {
+		err := endOuter()
+		between()
+		return errors.Join(err, endInner())
 	}
 }
 
