@@ -57,7 +57,7 @@ func TestBodiesArePacedByTheirLastSeconds(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				go func() {
-					defer theirs.Close() //nolint:errcheck // of a pipe
+					defer theirs.Close()
 					done := make(chan struct{})
 					go func() { defer close(done); c.send(ctx, theirs) }()
 					select {
