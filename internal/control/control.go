@@ -21,6 +21,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/registry"
 	"github.com/cordon-ehr/cordon/internal/routes"
 	"github.com/cordon-ehr/cordon/internal/rpc"
+	"github.com/cordon-ehr/cordon/internal/tally"
 	"github.com/cordon-ehr/cordon/internal/telemetry"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
@@ -75,6 +76,7 @@ type Control struct {
 	cfg      Config
 	pool     *pg.Pool
 	registry *registry.Registry
+	refusals *tally.Tally // of callers without a token that is good
 	hub      *hub
 	identity *identity.Server
 	table    *routes.Table // its own directory as others see it, for tokens that are shown to it
@@ -97,8 +99,9 @@ func New(ctx context.Context, cfg Config, broker Broker, log *slog.Logger) (*Con
 		return nil, err
 	}
 	reg := registry.New(pool, cfg.AuditKey)
-	c := &Control{cfg: cfg, pool: pool, registry: reg, broker: broker, log: log.With(slog.String("role", "control")),
-		identity: &identity.Server{Registry: reg, Signer: broker, KnownType: cfg.KnownType, Now: time.Now, Lifetime: 5 * time.Minute}}
+	refusals := tally.New(reg, tally.Config{}, time.Now)
+	c := &Control{cfg: cfg, pool: pool, registry: reg, refusals: refusals, broker: broker, log: log.With(slog.String("role", "control")),
+		identity: &identity.Server{Registry: reg, Refusals: refusals, Signer: broker, KnownType: cfg.KnownType, Now: time.Now, Lifetime: 5 * time.Minute}}
 	c.hub = newHub(reg, func(slug string) string { return cfg.PublicURL + "/t/" + slug })
 	if err := c.hub.refresh(ctx); err != nil {
 		pool.Close()
@@ -118,7 +121,7 @@ func (c *Control) Connect(cell Cell) {
 	c.runner = &provision.Runner{Registry: c.registry, Broker: c.broker, Cell: cell, After: c.cfg.Step}
 }
 
-// Run keeps the directory fresh until ctx ends, then closes.
+// Run keeps the directory fresh until ctx ends, then writes what refusals are not on the record yet, and closes.
 func (c *Control) Run(ctx context.Context) error {
 	var own sync.WaitGroup
 	own.Go(func() { _ = c.table.Run(ctx, "control", c) }) // these end with ctx, and never otherwise
@@ -126,6 +129,9 @@ func (c *Control) Run(ctx context.Context) error {
 	own.Go(func() { _ = c.keeper.Run(ctx) })
 	c.hub.run(ctx, c.resumeKeys)
 	own.Wait()
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	c.refusals.Close(stop)
 	c.pool.Close()
 	return nil
 }

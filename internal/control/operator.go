@@ -96,7 +96,7 @@ func (c *Control) Operator(w http.ResponseWriter, r *http.Request, a rpc.Asserti
 	if fault.Is(err, fault.Unauthenticated) {
 		nobody := audit.By{Agent: audit.Agent{Kind: "anonymous", Address: a.Address}, Request: a.Request}
 		e := nobody.Event("control", tenant.ID{}, "operator", "refused", audit.Execute).Refused("unauthenticated", "")
-		if rerr := c.registry.Record(r.Context(), e); rerr != nil {
+		if rerr := c.refusals.Record(r.Context(), e); rerr != nil { // anyone can ask: a flood is a number
 			err = rerr
 		}
 	}

@@ -21,7 +21,7 @@ func (c *Control) AuditPage(ctx context.Context, a audit.Ask) ([]audit.Plain, er
 		e := audit.New(audit.Event{Tenant: a.Tenant, Type: "audit", Subtype: "refused", Action: audit.Read, Outcome: audit.MinorFailure,
 			OutcomeDesc: f.Kind.String(), Agent: audit.Agent{Kind: audit.Anonymous}, Source: audit.Source{Role: "control"},
 			Decision: audit.Decision{Policy: "token/1", Reason: authn.ReasonOf(err)}})
-		if rerr := c.registry.Record(ctx, e); rerr != nil {
+		if rerr := c.refusals.Record(ctx, e); rerr != nil {
 			return nil, rerr
 		}
 		return nil, err

@@ -145,7 +145,7 @@ func (e *Edge) route(ctx context.Context, w http.ResponseWriter, r *http.Request
 	}
 	if rest, ok := strings.CutPrefix(path, "/operator/"); ok && own {
 		a.Path = "/" + rest
-		return e.page(ctx, r, a, func() { e.control.Operator(w, r, a) })
+		return e.operator(ctx, w, r, a)
 	}
 	slug, rest := byHost, path
 	if s, ok := strings.CutPrefix(path, "/t/"); ok {
@@ -214,14 +214,14 @@ func (e *Edge) serve(ctx context.Context, w http.ResponseWriter, r *http.Request
 	}
 	if !isFHIR || below == "/.well-known/smart-configuration" {
 		a.Path = rest
-		return e.page(ctx, r, a, func() { e.control.Tenant(w, r, a) })
+		return e.page(ctx, r, a, func(r *http.Request) { e.control.Tenant(w, r, a) })
 	}
 	a.Path, a.Cell = below, at.Tenant.Cell
 	if below == "" {
 		a.Path = "/"
 	}
 	if a.Path == "/metadata" {
-		return e.page(ctx, r, a, func() { e.cell.Forward(w, r, a) })
+		return e.page(ctx, r, a, func(r *http.Request) { e.cell.Forward(w, r, a) })
 	}
 	token, err := authn.Bearer(r.Header.Get("Authorization"))
 	if err != nil {

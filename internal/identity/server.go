@@ -28,9 +28,15 @@ type Signer interface {
 	Sign(ctx context.Context, t tenant.ID, c authn.Claims) (string, error)
 }
 
+// Refusals makes a refusal durable, by itself or in a number: a flood of them must not be a flood of rows.
+type Refusals interface {
+	Record(ctx context.Context, e audit.Event) error
+}
+
 // Server issues tokens. It is safe for concurrent use.
 type Server struct {
 	Registry  *registry.Registry
+	Refusals  Refusals
 	Signer    Signer
 	KnownType func(string) bool // whether a FHIR resource type exists
 	Now       func() time.Time
@@ -158,7 +164,7 @@ func (s *Server) refuse(ctx context.Context, at Issuer, who Caller, client strin
 	e := event(at, who, "refuse")
 	e.Outcome, e.OutcomeDesc = audit.MinorFailure, oe.Code
 	e.Decision = audit.Decision{Policy: "client-credentials/1", Reason: oe.Code}
-	if err := s.Registry.Record(ctx, e); err != nil {
+	if err := s.Refusals.Record(ctx, e); err != nil {
 		return err
 	}
 	return oe

@@ -7,8 +7,8 @@ import (
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
-// Budget bounds the bytes that requests hold at once, over all and of each tenant. Nobody waits for bytes while he holds some:
-// who is over is refused. It is safe for concurrent use.
+// Budget bounds the bytes that requests hold at once, over all and of each tenant. A tenant holds no more than are free, so that few
+// cannot take what all share. Nobody waits for bytes while he holds some: who is over is refused. It is safe for concurrent use.
 type Budget struct {
 	most    int64
 	mu      sync.Mutex // guards the rest
@@ -48,7 +48,7 @@ func (h *Hold) Grow(n int64) error {
 	switch {
 	case b.tenants[h.id]+n > h.most:
 		return refused(TenantBytes, time.Second)
-	case b.used+n > b.most:
+	case b.tenants[h.id]+n > b.most-b.used:
 		return refused(AllBytes, time.Second)
 	}
 	b.used += n

@@ -8,6 +8,7 @@ import (
 )
 
 // Door bounds the rate and the number under way of each of many callers, who are told apart by a key. Nobody waits at it.
+// Nobody holds more places than are free: however few or many fill a door, there is one for who has none.
 // It is safe for concurrent use.
 type Door[K comparable] struct {
 	most    int        // under way over all keys
@@ -20,7 +21,6 @@ type Door[K comparable] struct {
 type guest struct {
 	bucket *rate.Limiter
 	inside int
-	last   time.Time
 }
 
 // NewDoor makes a door for at most most at once.
@@ -45,11 +45,10 @@ func (d *Door[K]) Enter(key K, perSecond float64, inFlight int) error {
 		g.bucket.SetLimitAt(now, most)
 		g.bucket.SetBurstAt(now, burst)
 	}
-	g.last = now
 	switch {
 	case g.inside >= inFlight:
 		return refused(InFlight, time.Second)
-	case d.inside >= d.most:
+	case g.inside >= d.most-d.inside:
 		return refused(Full, time.Second)
 	case !g.bucket.AllowN(now, 1):
 		return refused(Rate, time.Duration(float64(time.Second)/max(perSecond, 0.01)))
@@ -83,7 +82,7 @@ func (d *Door[K]) clean(now time.Time) {
 	}
 	d.cleaned = now
 	for k, g := range d.guests {
-		if g.inside == 0 && now.Sub(g.last) > time.Second {
+		if g.inside == 0 && g.bucket.TokensAt(now) >= float64(g.bucket.Burst()) {
 			delete(d.guests, k)
 		}
 	}

@@ -22,7 +22,7 @@ const (
 type Total struct {
 	Slots        int // at once
 	CrowdedHeavy int // heavy ones at once while more than one tenant is active
-	Waiting      int // who comes after them is refused, whoever it is
+	Waiting      int // at once; a tenant has no more of them than are free
 }
 
 // crowd is how long a tenant counts as active after its last request.
@@ -102,7 +102,7 @@ func (g *Gate) Enter(ctx context.Context, id tenant.ID, share *Share, class Clas
 		g.mu.Unlock()
 		return Pass{}, refused(Queue, time.Second)
 	}
-	if g.waiting >= g.total.Waiting {
+	if len(m.flows[Light].queue)+len(m.flows[Heavy].queue) >= g.total.Waiting-g.waiting {
 		g.mu.Unlock()
 		return Pass{}, refused(Full, time.Second)
 	}

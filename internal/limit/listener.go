@@ -13,7 +13,7 @@ import (
 // Connections bound a listener.
 type Connections struct {
 	Total      int           // 0 = 10,000, or three quarters of the file descriptors that the process may open
-	PerAddress int           // 0 = half of Total
+	PerAddress int           // or IPv6 network of one; 0 = half of Total
 	Write      time.Duration // one write may take; 0 = 30 s
 }
 
@@ -87,6 +87,7 @@ func (l *Listener) admit(c net.Conn) *conn {
 	if err != nil {
 		address = ""
 	}
+	address = Network(address)
 	in := &conn{Conn: c, from: l, address: address}
 	l.mu.Lock()
 	h := l.hosts[address]

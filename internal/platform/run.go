@@ -21,16 +21,12 @@ import (
 // drain bounds how long requests under way may take when the process is asked to stop.
 const drain = 10 * time.Second
 
-// Run serves until ctx ends: first the listeners are drained, then what was decided is recorded, then the roles end, the cell after
-// its last event is durable. public is nil where there is no edge. ready is called once when every role of the process can serve.
+// Run serves until ctx ends: first the listeners are drained, then edge and cell end, after their last events are durable, then what
+// was decided is recorded, then control and keys end, on which the others' records rest. public is nil where there is no edge. ready is called once when every role of the process can serve.
 func (p *Platform) Run(ctx context.Context, public, management net.Listener, ready func() error) error {
-	roles, stopRoles := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopRoles()
-	var running errgroup.Group
-	for _, run := range p.runs() {
-		running.Go(func() error { return run(roles) })
-	}
-	endJournals := p.journals(roles)
+	outer, inner := p.runs()
+	end := inTurn(ctx, outer, inner)
+	endJournals := p.journals(context.WithoutCancel(ctx))
 	var serving errgroup.Group
 	servers := []*http.Server{p.listen(&serving, p.management(), management, nil)}
 	if p.edge != nil {
@@ -63,29 +59,50 @@ func (p *Platform) Run(ctx context.Context, public, management net.Listener, rea
 	stopping.Wait()
 	shutdown(stop, servers[0])
 	serr := serving.Wait()
-	endJournals()
-	stopRoles()
-	rerr := running.Wait()
+	rerr := end(endJournals)
 	if p.keys != nil {
 		p.keys.Close()
 	}
 	return errors.Join(err, serr, rerr)
 }
 
-func (p *Platform) runs() (out []func(context.Context) error) {
+// run is a role's: it ends with ctx.
+type run func(ctx context.Context) error
+
+// runs gives the roles of the process: outer ones record what they refused with an inner one until they end.
+func (p *Platform) runs() (outer, inner []run) {
 	if p.broker != nil {
-		out = append(out, p.broker.Run)
+		inner = append(inner, p.broker.Run)
 	}
 	if p.Control != nil {
-		out = append(out, p.Control.Run)
+		inner = append(inner, p.Control.Run)
 	}
 	if p.cell != nil {
-		out = append(out, p.cell.Run)
+		outer = append(outer, p.cell.Run)
 	}
 	if p.edge != nil {
-		out = append(out, p.edge.Run)
+		outer = append(outer, p.edge.Run)
 	}
-	return out
+	return outer, inner
+}
+
+// inTurn runs roles, whatever becomes of ctx, until the function that it gives is called: it ends the outer ones, then does what is
+// to be done between, then ends the inner ones.
+func inTurn(ctx context.Context, outer, inner []run) (end func(between func()) error) {
+	begin := func(roles []run) func() error {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		var running errgroup.Group
+		for _, r := range roles {
+			running.Go(func() error { return r(ctx) })
+		}
+		return func() error { cancel(); return running.Wait() }
+	}
+	endInner, endOuter := begin(inner), begin(outer)
+	return func(between func()) error {
+		err := endOuter()
+		between()
+		return errors.Join(err, endInner())
+	}
 }
 
 // journals records the members' decisions until the function that it gives is called: control's last, since others record with it.

@@ -29,10 +29,11 @@ type Tally struct {
 	to      Recorder
 	cfg     Config
 	now     func() time.Time
-	writers chan struct{} // two write at once: a flood must not take the recorder's connections
+	writers chan struct{} // two write numbers at once: a flood must not take the recorder's connections
 	mu      sync.Mutex    // guards the rest
 	all     window
 	kinds   map[kind]*bucket
+	open    map[*batch]struct{} // what is not durable yet
 }
 
 // kind is what makes two refusals the same.
@@ -60,7 +61,8 @@ func (w *window) take(now time.Time, most int) bool {
 
 type bucket struct {
 	window
-	rest *batch // what gathers; nil when nothing does
+	rest    *batch // what gathers; nil when nothing does
+	writing int    // batches that are being written; they may come back to be rest
 }
 
 // batch are refusals that will be one event. first and n are guarded by the tally until the batch is taken to be written.
@@ -69,6 +71,23 @@ type batch struct {
 	n     int
 	done  chan struct{} // closed when err is set
 	err   error
+}
+
+// counts adds one more to a number. Of many requests none speaks for all, so what is not the same of all is left out.
+func (b *batch) counts(e *audit.Event, n int) {
+	if b.n += n; b.n == n {
+		return
+	}
+	who := &b.first.Agent
+	b.first.Request, who.UserHash = "", ""
+	for _, v := range []struct {
+		all *string
+		one string
+	}{{&who.ID, e.Agent.ID}, {&who.Client, e.Agent.Client}, {&who.TokenID, e.Agent.TokenID}} {
+		if *v.all != v.one {
+			*v.all = ""
+		}
+	}
 }
 
 // New makes a tally before a recorder.
@@ -84,15 +103,17 @@ func New(to Recorder, cfg Config, now func() time.Time) *Tally {
 	if cfg.Interval == 0 {
 		cfg.Interval = 250 * time.Millisecond
 	}
-	return &Tally{to: to, cfg: cfg, now: now, writers: make(chan struct{}, 2), kinds: map[kind]*bucket{}}
+	return &Tally{to: to, cfg: cfg, now: now, writers: make(chan struct{}, 2), kinds: map[kind]*bucket{}, open: map[*batch]struct{}{}}
 }
 
 // Record returns nil when the refusal is durable, by itself or in a number: then it may be answered. In a flood that takes up to an interval,
-// which slows down who asks again and again. On error the caller must learn nothing but that.
+// which slows down who asks again and again. On error the caller must learn nothing but that. A refusal counts also when its caller
+// leaves and ctx ends.
 func (t *Tally) Record(ctx context.Context, e audit.Event) error {
-	b := t.add(e, true)
-	if b == nil {
-		return t.to.Record(ctx, e)
+	of, b, alone := t.add(e, true)
+	if alone {
+		t.put(context.WithoutCancel(ctx), of, b, e)
+		return b.err
 	}
 	select {
 	case <-b.done:
@@ -105,8 +126,8 @@ func (t *Tally) Record(ctx context.Context, e audit.Event) error {
 // Note counts a refusal that tells the caller nothing, such as a full queue: nobody waits until it is durable.
 func (t *Tally) Note(e audit.Event) { t.add(e, false) }
 
-// add gives the batch that counts e, or nil when e is to be recorded by itself.
-func (t *Tally) add(e audit.Event, single bool) *batch {
+// add gives the batch that counts e, of its kind. alone says that e is to be put by itself, by the caller.
+func (t *Tally) add(e audit.Event, single bool) (of *bucket, in *batch, alone bool) {
 	now := t.now()
 	k := kind{e.Tenant, e.Subtype, e.Source.Role, e.Agent.Address, e.Decision.Reason, e.Agent.Kind}
 	t.mu.Lock()
@@ -124,20 +145,35 @@ func (t *Tally) add(e audit.Event, single bool) *batch {
 		t.kinds[k] = b
 	}
 	if single && b.take(now, t.cfg.Each) && t.all.take(now, t.cfg.All) {
-		return nil
+		in := t.batch(e)
+		in.n = 1
+		b.writing++
+		return b, in, true
 	}
+	t.gather(b, &e, 1, t.cfg.Interval)
+	return b, b.rest, false
+}
+
+// batch makes an empty batch, open until it is put. The caller holds the lock.
+func (t *Tally) batch(first audit.Event) *batch {
+	b := &batch{first: first, done: make(chan struct{})}
+	t.open[b] = struct{}{}
+	return b
+}
+
+// gather counts n refusals as e in what gathers of a kind, which is written after a while. The caller holds the lock.
+func (t *Tally) gather(b *bucket, e *audit.Event, n int, after time.Duration) {
 	if b.rest == nil {
-		b.rest = &batch{first: e, done: make(chan struct{})}
-		time.AfterFunc(t.cfg.Interval, func() { t.write(b) })
+		b.rest = t.batch(*e)
+		time.AfterFunc(after, func() { t.write(b) })
 	}
-	b.rest.n++
-	return b.rest
+	b.rest.counts(e, n)
 }
 
 // forget drops the kinds of seconds ago.
 func (t *Tally) forget(now time.Time) {
 	for k, b := range t.kinds {
-		if b.rest == nil && now.Sub(b.since) >= time.Second {
+		if b.rest == nil && b.writing == 0 && now.Sub(b.since) >= time.Second {
 			delete(t.kinds, k)
 		}
 	}
@@ -153,48 +189,42 @@ func (t *Tally) write(b *bucket) {
 	t.mu.Lock()
 	rest := b.rest
 	b.rest = nil
+	b.writing++
 	t.mu.Unlock()
 	e := rest.first
-	if rest.n > 1 { // of many requests, none speaks for all
-		e.Request, e.Agent.UserHash = "", ""
-	}
 	e.Entity.Count = rest.n
-	ctx, cancel := context.WithTimeout(context.Background(), writing)
-	defer cancel()
-	rest.err = t.to.Record(ctx, audit.New(e))
-	if rest.err != nil {
-		t.again(b, rest)
-	}
-	close(rest.done)
+	t.put(context.Background(), b, rest, audit.New(e))
 }
 
-// again keeps what could not be written in the number: its callers learned that it could not, but they were here.
-func (t *Tally) again(b *bucket, failed *batch) {
+// put writes a batch as e. What could not be written stays in the number of its kind: its callers learned that it could not, but they were here.
+func (t *Tally) put(ctx context.Context, of *bucket, b *batch, e audit.Event) {
+	ctx, cancel := context.WithTimeout(ctx, writing)
+	defer cancel()
+	b.err = t.to.Record(ctx, e)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if b.rest == nil {
-		b.rest = &batch{first: failed.first, done: make(chan struct{})}
-		time.AfterFunc(4*t.cfg.Interval, func() { t.write(b) })
+	if b.err != nil {
+		t.gather(of, &b.first, b.n, 4*t.cfg.Interval)
 	}
-	b.rest.n += failed.n
+	of.writing--
+	delete(t.open, b)
+	close(b.done)
 }
 
-// Close waits until what gathers is written, or ctx ends.
+// Close waits until all that was counted is written, or ctx ends.
 func (t *Tally) Close(ctx context.Context) {
 	for {
-		var rest *batch
+		var next *batch
 		t.mu.Lock()
-		for _, b := range t.kinds {
-			if b.rest != nil {
-				rest = b.rest
-			}
+		for next = range t.open {
+			break
 		}
 		t.mu.Unlock()
-		if rest == nil {
+		if next == nil {
 			return
 		}
 		select {
-		case <-rest.done:
+		case <-next.done:
 		case <-ctx.Done():
 			return
 		}

@@ -135,8 +135,8 @@ func TestFailsClosed(t *testing.T) {
 		l.down.Store(false)
 		y.Note(refusal(at, "1.2.3.4", "expired"))
 		y.Close(t.Context())
-		if _, n := l.count(); n != 96 { // five were to be recorded by themselves, and their callers were told that they are not
-			t.Errorf("%d refusals on the record, want 96", n)
+		if _, n := l.count(); n != 101 { // five were to be recorded by themselves: their callers were told that they are not, and they count
+			t.Errorf("%d refusals on the record, want 101", n)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
@@ -144,8 +144,105 @@ func TestFailsClosed(t *testing.T) {
 			_ = y.Record(ctx, refusal(at, "4.4.4.4", "expired"))
 		}
 		y.Close(t.Context())
-		if _, n := l.count(); n != 102 {
-			t.Errorf("%d refusals on the record, want 102: one whose caller left counts", n)
+		if _, n := l.count(); n != 107 {
+			t.Errorf("%d refusals on the record, want 107: one whose caller left counts", n)
+		}
+	})
+}
+
+// slow is a recorder that takes a second, fails when it is told to, and gives up with its caller.
+type slow struct {
+	log
+	fails atomic.Int64 // so many more
+}
+
+func (s *slow) Record(ctx context.Context, e audit.Event) error {
+	select {
+	case <-ctx.Done():
+		return audit.Unwritable(ctx.Err())
+	case <-time.After(time.Second):
+	}
+	if s.fails.Add(-1) >= 0 {
+		return audit.Unwritable(errors.New("down"))
+	}
+	return s.log.Record(ctx, e)
+}
+
+// TestWhoLeavesCounts has callers ask and leave at once: each of their refusals is on the record.
+func TestWhoLeavesCounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &slow{}
+		y := New(l, Config{Each: 10}, time.Now)
+		at := tenant.NewID()
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		var wait sync.WaitGroup
+		for range 25 {
+			wait.Go(func() { _ = y.Record(gone, refusal(at, "1.2.3.4", "expired")) })
+		}
+		wait.Wait()
+		y.Close(t.Context())
+		if rows, n := l.count(); rows != 11 || n != 25 {
+			t.Errorf("%d rows for %d refusals, want 11 for 25", rows, n)
+		}
+	})
+}
+
+// TestCloseWaits ends a tally at each moment of a refusal: while it is written by itself, while a number of them is, and when what was
+// written failed after its kind had not been seen for long.
+func TestCloseWaits(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fails int64
+		begin func(y *Tally)
+		want  int
+	}{
+		"by itself": {0, func(y *Tally) {
+			go func() { _ = y.Record(context.Background(), refusal(tenant.ID{}, "a", "x")) }()
+			time.Sleep(time.Millisecond)
+		}, 1},
+		"a number": {0, func(y *Tally) {
+			y.Note(refusal(tenant.ID{}, "a", "x"))
+			y.Note(refusal(tenant.ID{}, "a", "x"))
+			time.Sleep(500 * time.Millisecond)
+		}, 2},
+		"a number that failed": {1, func(y *Tally) {
+			y.Note(refusal(tenant.ID{}, "a", "x"))
+			time.Sleep(500 * time.Millisecond)
+			y.Note(refusal(tenant.ID{}, "b", "x")) // there is no room for a second kind: those of long ago are forgotten
+		}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := &slow{}
+				l.fails.Store(c.fails)
+				y := New(l, Config{Kinds: 1}, time.Now)
+				c.begin(y)
+				y.Close(t.Context())
+				if _, n := l.count(); n != c.want {
+					t.Errorf("%d refusals on the record when it is closed, want %d", n, c.want)
+				}
+			})
+		})
+	}
+}
+
+// TestNoneSpeaksForAll counts refusals of two clients in one: what differs is not of the number.
+func TestNoneSpeaksForAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &log{}
+		y := New(l, Config{}, time.Now)
+		for _, token := range []string{"t1", "t2"} {
+			e := refusal(tenant.ID{}, "1.2.3.4", "rate")
+			e.Agent.ID, e.Agent.Client, e.Agent.TokenID = "same", "same", token
+			y.Note(e)
+		}
+		y.Close(t.Context())
+		if who := l.events[0].Agent; who.ID != "same" || who.Client != "same" || who.TokenID != "" || who.UserHash != "" {
+			t.Errorf("the number says of its callers: %+v", who)
 		}
 	})
 }
