@@ -43,7 +43,7 @@ func (c *auditStreamCmd) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // asked to stop: whatever ended the connection
 		}
-		if err == nil || !c.Follow || (!begun && c.Since == "") {
+		if !c.Follow || (err != nil && !begun && c.Since == "") {
 			if c.CursorFile == "" && c.Since != "" {
 				fmt.Fprintln(os.Stderr, "cursor:", c.Since)
 			}
