@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,6 +131,24 @@ func TestStreamMakesNoNews(t *testing.T) {
 	}
 	if got := leases(); quiet < 5 || got == 0 || got > 3 {
 		t.Errorf("%d polls without news, %d leases", quiet, got)
+	}
+}
+
+// TestStreamVerbIsFollowedOn ends a followed stream without an error, as a platform that stops does: the command connects again.
+func TestStreamVerbIsFollowedOn(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) > 1 {
+			w.WriteHeader(http.StatusUnauthorized) // and ends the test
+			return
+		}
+		_, _ = w.Write([]byte(`{"event_id":"one"}` + "\n"))
+	}))
+	defer s.Close()
+	r := cordontest.Cordon(t, []string{"CORDON_DIR=", "CORDON_URL=" + s.URL, "CORDON_TOKEN=x"}, "audit", "stream", "--all", "--follow")
+	if r.Code != 1 || asked.Load() != 2 || !strings.Contains(r.Out, `"one"`) || !strings.Contains(r.Err, "ended") {
+		t.Errorf("exit %d after %d connections: %s%s", r.Code, asked.Load(), r.Out, r.Err)
 	}
 }
 
