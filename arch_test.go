@@ -58,7 +58,7 @@ var mayImport = map[string]string{
 	// roles: they never import each other, and meet over the interfaces that each declares
 	"edge":    "routes authn audit rpc outcome telemetry limit tally",
 	"keys":    "alert posture prove seal keyring audit auditlog ledger authn lease rpc telemetry",
-	"control": "posture prove tally telemetry registry provision identity audit auditlog ledger authn authz lease ocsf routes rpc outcome pg",
+	"control": "alert posture prove tally telemetry registry provision identity audit auditlog ledger authn authz lease ocsf routes rpc outcome pg",
 	"cell":    "alert posture prove seal fhirhttp ledger record blind placement audit authn lease routes rpc outcome pg telemetry limit tally",
 	// the process
 	"platform":   "posture ledger worm edge cell control keys mesh mesh/spiffe wire keyring pg fhir telemetry limit routes",

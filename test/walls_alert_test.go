@@ -1,6 +1,7 @@
 package test
 
 import (
+	"encoding/base64"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -118,8 +119,12 @@ func TestMovedSecretsRaiseTheAlarm(t *testing.T) {
 	if err == nil {
 		defer func() { _ = r.Body.Close() }()
 	}
-	if body, whole := slurp(r, err); whole || strings.Contains(body, "Whispered") {
-		t.Errorf("an export with a foreign event comes whole: %s", body)
+	body, whole := slurp(r, err)
+	if !whole || strings.Contains(body, "Whispered") || strings.Contains(body, base64.StdEncoding.EncodeToString([]byte("name=Whispered"))) || strings.Contains(body, a.ID) {
+		t.Errorf("an export with a foreign event: whole %v: %s", whole, body)
+	}
+	if !strings.Contains(body, `"subtype":"seal-broken"`) || !strings.Contains(body, `"reason":"table audit"`) {
+		t.Errorf("nothing stands in the place of a foreign event: %s", body)
 	}
 	if alerts := sealAlerts(t, p.SuperuserOn(t, "cordon_control"), b.ID); len(alerts) == 0 || !strings.Contains(alerts[0], `"reason":"table audit"`) {
 		t.Errorf("no event of a moved audit body: %v", alerts)

@@ -38,16 +38,24 @@ func (c *auditStreamCmd) Run(ctx context.Context) error {
 		}
 		c.Since = string(bytes.TrimSpace(b))
 	}
+	said := ""
 	for {
 		begun, err := c.once(ctx, con)
+		if err == nil && c.Follow {
+			err = errors.New("the platform ended the stream")
+		}
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // asked to stop: whatever ended the connection
 		}
-		if err == nil || !c.Follow || (!begun && c.Since == "") {
+		if !c.Follow || (!begun && c.Since == "") {
 			if c.CursorFile == "" && c.Since != "" {
 				fmt.Fprintln(os.Stderr, "cursor:", c.Since)
 			}
 			return err
+		}
+		if text := err.Error(); text != said { // once for each reason: it may be one that does not pass
+			said = text
+			fmt.Fprintln(os.Stderr, "connecting again:", text)
 		}
 		select {
 		case <-ctx.Done():

@@ -61,16 +61,22 @@ type sink struct {
 	mu   sync.Mutex // guards rows
 	rows int
 	bad  int
+	// failed says that a group of several failed.
+	failed bool
 }
 
 var errBad = errors.New("bad")
 
-func (s *sink) AppendAudit(_ context.Context, entries []audit.Entry[int]) error {
+func (s *sink) AppendAudit(_ context.Context, entries []audit.Entry[int], again bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(entries) == 1 && s.failed && !again {
+		return errors.New("rows of a group that may be there are sent as new ones")
+	}
 	n := 0
 	for _, e := range entries {
 		if e.For == s.bad {
+			s.failed = s.failed || len(entries) > 1
 			return errBad
 		}
 		n += len(e.Rows)
@@ -115,7 +121,7 @@ func TestRecordEndsWithItsContext(t *testing.T) {
 
 type slow struct{ hold chan struct{} }
 
-func (s slow) AppendAudit(context.Context, []audit.Entry[int]) error {
+func (s slow) AppendAudit(context.Context, []audit.Entry[int], bool) error {
 	<-s.hold
 	return nil
 }

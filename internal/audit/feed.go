@@ -16,7 +16,8 @@ type Position struct {
 	ID  uuid.UUID
 }
 
-// FeedAsk is a call for a page of a tenant's events in the order of their database: what must miss nothing follows it.
+// FeedAsk is a call for a page of a tenant's events in the order of their database: what must miss nothing follows it. An ask for no
+// tenant asks how far the database can be read, and nothing else.
 type FeedAsk struct {
 	Tenant tenant.ID
 	Ticket string   // control's signed permission, where events are sealed
@@ -45,6 +46,9 @@ func (e Event) Minimal(patient int64) Event {
 	e.Entity.ID, e.Query, e.Resources = "", "", nil
 	return e
 }
+
+// Streamed tells whether the event is that a stream of events was read.
+func (e Event) Streamed() bool { return e.Type == "audit" && e.Subtype == "stream" }
 
 const pseudonym = "pseudonym/"
 

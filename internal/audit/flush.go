@@ -13,9 +13,10 @@ type Entry[T any] struct {
 	Rows []Row
 }
 
-// Sink makes entries durable in one transaction: all or none.
+// Sink makes entries durable in one transaction: all or none. again says that they may be durable already, because the answer to an
+// earlier try was lost: what is there stays once.
 type Sink[T any] interface {
-	AppendAudit(ctx context.Context, entries []Entry[T]) error
+	AppendAudit(ctx context.Context, entries []Entry[T], again bool) error
 }
 
 // Flusher commits events of many requests together (group commit), while the requests wait. It is safe for concurrent use.
@@ -61,7 +62,8 @@ func (f *Flusher[T]) Record(ctx context.Context, to T, rows []Row) error {
 // Close refuses further entries and waits until everything accepted is written.
 func (f *Flusher[T]) Close() { f.workers.Close() }
 
-// flush writes a group. When a group fails, its members are tried one by one, so that one bad entry fails alone.
+// flush writes a group. When a group fails, its members are tried one by one, so that one bad entry fails alone; whether
+// the group was committed after all, nobody knows.
 func (f *Flusher[T]) flush(group []*waiting[T]) {
 	entries := make([]Entry[T], len(group))
 	for i, w := range group {
@@ -69,11 +71,11 @@ func (f *Flusher[T]) flush(group []*waiting[T]) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), f.timeout)
 	defer cancel()
-	err := f.sink.AppendAudit(ctx, entries)
+	err := f.sink.AppendAudit(ctx, entries, false)
 	for i, w := range group {
 		each := err
 		if err != nil && len(group) > 1 {
-			each = f.sink.AppendAudit(ctx, entries[i:i+1])
+			each = f.sink.AppendAudit(ctx, entries[i:i+1], true)
 		}
 		if each == nil {
 			f.counted(len(w.entry.Rows))

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"strings"
+	"time"
 
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
@@ -39,4 +40,12 @@ func SealBroken(from Source, t tenant.ID, table, kind, request string, count int
 	return New(Event{Tenant: t, Type: "security", Subtype: "seal-broken", Action: Execute, Outcome: SeriousFail, OutcomeDesc: "a stored value does not open in its place",
 		Agent: from.service(), Source: from, Entity: Entity{Type: kind, Count: count}, Request: request,
 		Decision: Decision{Policy: "seal/1", Reason: "table " + table}})
+}
+
+// Unopened stands for a stored event that does not open in its place, or that its role did not write, wherever events are shown: there
+// is a row, of that id and time, and nothing of what is in it. A reader that stopped there would be kept from all others by one row.
+func Unopened(from Source, t tenant.ID, r Row) Event {
+	return Event{ID: r.ID, Recorded: time.Unix(0, r.Recorded).UTC(), Tenant: t, Type: "security", Subtype: "seal-broken", Action: Execute, Outcome: SeriousFail,
+		OutcomeDesc: "the stored event does not open in its place, and is not shown", Agent: from.service(), Source: from,
+		Entity: Entity{Type: "AuditEvent"}, Decision: Decision{Policy: "seal/1", Reason: "table audit"}}
 }

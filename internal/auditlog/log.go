@@ -24,11 +24,14 @@ type Log struct {
 	pool *pg.Pool
 	key  [sha256.Size]byte
 	mark func(tenant.ID)
+	// Set by OnForged.
+	from   audit.Source
+	forged func(context.Context, tenant.ID)
 }
 
 // New works as the role whose pool it is. key is the role's audit key, 32 bytes at least.
 func New(pool *pg.Pool, key []byte) *Log {
-	return &Log{pool: pool, key: sha256.Sum256(key), mark: func(tenant.ID) {}}
+	return &Log{pool: pool, key: sha256.Sum256(key), mark: func(tenant.ID) {}, forged: func(context.Context, tenant.ID) {}}
 }
 
 // OnWrite names who hears of tenants with new events. It is called once, before the log is used.
@@ -72,38 +75,6 @@ func (l *Log) Opener(t tenant.ID) ledger.Opener {
 	}
 }
 
-// Event is one event with its place in the log.
-type Event struct {
-	Seq   int64
-	Entry ledger.Entry
-	JSON  []byte
-}
-
-// Events gives a tenant's events, oldest first.
-func (l *Log) Events(ctx context.Context, t tenant.ID, each func(Event) error) error {
-	var rows []ledger.Row
-	var at ledger.Position
-	seq, last := int64(-1), false
-	next := func() (Event, bool, error) {
-		if len(rows) == 0 && !last {
-			var err error
-			if rows, err = l.Rows(ctx, t, at, seq < 0, eventsPage); err != nil {
-				return Event{}, false, err
-			}
-			last = len(rows) < eventsPage
-		}
-		if len(rows) == 0 {
-			return Event{}, false, nil
-		}
-		r := rows[0]
-		rows, at, seq = rows[1:], r.Position, seq+1
-		return Event{seq, r.Entry, r.Body}, true, nil
-	}
-	return audit.InOrder(func(e Event) [16]byte { return e.Entry.ID }, next, each)
-}
-
-const eventsPage = 1000
-
 const rowsSQL = `SELECT xid, id, recorded, body, mac FROM audit WHERE tenant = $1 AND (xid, id) > ($2, $3) ORDER BY xid, id LIMIT $4`
 
 // Rows implements ledger.Source.
@@ -125,55 +96,4 @@ func (l *Log) Rows(ctx context.Context, t tenant.ID, after ledger.Position, incl
 		return nil
 	})
 	return out, err
-}
-
-const (
-	pageSQL       = `SELECT id, body FROM audit WHERE tenant = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4`
-	pageNewestSQL = `SELECT id, body FROM audit WHERE tenant = $1 AND id > $2 AND id < $3 ORDER BY id DESC LIMIT $4`
-	onlySQL       = `SELECT id, body FROM audit WHERE tenant = $1 AND id = ANY($2) ORDER BY id LIMIT $3`
-)
-
-// EventPage gives a page of a tenant's events. The tenant is one: nil finds nothing, and not the platform's events.
-func (l *Log) EventPage(ctx context.Context, t tenant.ID, r audit.Range) (out []audit.Plain, err error) {
-	if t.IsZero() {
-		return nil, fault.New(fault.Internal, "no tenant, no events")
-	}
-	r = r.Filled()
-	sql, args := pageSQL, []any{t.Bytes(), r.After, r.Before, r.Limit}
-	switch {
-	case len(r.Only) > 0:
-		sql, args = onlySQL, []any{t.Bytes(), r.Only, r.Limit}
-	case r.Newest:
-		sql = pageNewestSQL
-	}
-	err = l.pool.Rows(ctx, sql, args, func(rows pgx.Rows) error {
-		var p audit.Plain
-		err := rows.Scan(&p.ID, &p.JSON)
-		out = append(out, p)
-		return err
-	})
-	return out, err
-}
-
-const (
-	horizonSQL = `SELECT pg_snapshot_xmin(pg_current_snapshot())`
-	feedSQL    = `SELECT xid, id, body FROM audit WHERE tenant = $1 AND xid >= $2 AND xid < $3 AND (xid, id) > ($4, $5) ORDER BY xid, id LIMIT $6`
-)
-
-// Feed gives a page of a tenant's events in the order of their transactions; the nil tenant's are those of the platform.
-func (l *Log) Feed(ctx context.Context, a audit.FeedAsk) (page audit.FeedPage, err error) {
-	page.Last, page.Until = a.After, a.Until
-	if page.Until == 0 {
-		if err := l.pool.Row(ctx, horizonSQL, nil, &page.Until); err != nil {
-			return page, err
-		}
-	}
-	args := []any{a.Tenant.Bytes(), a.From, page.Until, a.After.XID, a.After.ID, min(a.Limit, audit.PageLimit)}
-	err = l.pool.Rows(ctx, feedSQL, args, func(rows pgx.Rows) error {
-		var p audit.Plain
-		err := rows.Scan(&page.Last.XID, &p.ID, &p.JSON)
-		page.Last.ID, page.Events = p.ID, append(page.Events, p)
-		return err
-	})
-	return page, err
 }

@@ -106,7 +106,7 @@ func New(ctx context.Context, cfg Config, peers Peers, metrics *telemetry.Metric
 	}
 	flusher := audit.NewFlusher[placement.Scope](placement.NewCharts(events, 0, written), cfg.Flushers, metrics.Audited)
 	table, leases := routes.NewTable(), lease.NewCache(peers.Broker, time.Now)
-	finder := placement.NewFinder(charts, cfg.Finders)
+	finder := placement.NewFinder(charts, cfg.Finders, int(cfg.Connections))
 	log = log.With(slog.String("role", "cell"), slog.String("cell", cfg.Name))
 	*c = Cell{cfg: cfg, pool: pool, own: events, eye: eye, charts: charts, finder: finder, flusher: flusher, table: table,
 		verifier: authn.NewVerifier(table, time.Now), leases: leases, refusals: tally.New(peers.Denials, cfg.Limits.Refusals, time.Now),

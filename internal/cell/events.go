@@ -40,7 +40,7 @@ func (c *Cell) events(ctx context.Context, t tenant.ID, ticket string, by audit.
 	}
 	log, open := ledger.Name{Tenant: t, Stream: ledger.StreamCell}, c.unsealer(ctx, t, ring, ticket, by)
 	err = c.charts.Events(ctx, scope, func(e placement.Event) error {
-		_, b, err := open(e.Row)
+		_, b, _, err := c.shown(t, open, e.Row)
 		if err == nil && !yield(rpc.Event{ID: e.ID, JSON: ledger.Placed(b, log, e.Seq, head.Size, e.Entry())}) {
 			err = errEnough
 		}
@@ -79,7 +79,7 @@ func (c *Cell) auditAccess(ctx context.Context, t tenant.ID, ticket string, by a
 
 // unsealer opens events; when keys were rotated while the log was read, it takes a lease of the newer ones. One that does not open
 // raises the alarm.
-func (c *Cell) unsealer(ctx context.Context, t tenant.ID, ring *lease.Ring, ticket string, by audit.By) func(audit.Row) (salt, json []byte, err error) {
+func (c *Cell) unsealer(ctx context.Context, t tenant.ID, ring *lease.Ring, ticket string, by audit.By) unsealer {
 	return func(r audit.Row) (salt, json []byte, err error) {
 		salt, json, err = r.Unseal(t, ring.AuditKey)
 		if errors.Is(err, lease.ErrNewer) {
@@ -90,11 +90,36 @@ func (c *Cell) unsealer(ctx context.Context, t tenant.ID, ring *lease.Ring, tick
 			ring = newer
 			salt, json, err = r.Unseal(t, ring.AuditKey)
 		}
+		if err == nil && r.KeyVersion == 0 {
+			err = fault.New(fault.Internal, "an event of a chart that is not sealed")
+		}
 		if err != nil {
 			c.alarm.SealBroken(ctx, t, "audit", "AuditEvent", by.Request)
+			return nil, nil, unopened{err}
 		}
-		return salt, json, err
+		return salt, json, nil
 	}
+}
+
+// unsealer opens an event row; what does not open in its place is an unopened.
+type unsealer func(audit.Row) (salt, json []byte, err error)
+
+type unopened struct{ error }
+
+func (u unopened) Unwrap() error { return u.error }
+
+// shown opens a row for a reader of events. In the place of one that does not open (the alarm was raised) stands an event that says so:
+// one row that somebody spoilt keeps nobody from all others.
+func (c *Cell) shown(t tenant.ID, open unsealer, r audit.Row) (e audit.Event, json []byte, whole bool, err error) {
+	if _, json, err = open(r); err == nil {
+		e, err = audit.Parse(json)
+		return e, json, true, err
+	}
+	if _, ok := errors.AsType[unopened](err); !ok {
+		return e, nil, false, err
+	}
+	e = audit.Unopened(c.source(), t, r)
+	return e, e.Marshal(), false, nil
 }
 
 // Who gives events of one patient, opened, against control's ticket. The lease holds the audit key and the blind id of this patient: who
@@ -122,15 +147,11 @@ func (c *Cell) Who(ctx context.Context, a audit.WhoAsk) ([]audit.Plain, error) {
 	}
 	out, open := make([]audit.Plain, 0, len(rows)), c.unsealer(ctx, a.Tenant, ring, a.Ticket, a.By)
 	for _, r := range rows {
-		_, b, err := open(r)
+		e, b, whole, err := c.shown(a.Tenant, open, r)
 		if err != nil {
 			return nil, err
 		}
-		e, err := audit.Parse(b)
-		if err != nil {
-			return nil, err
-		}
-		if e.Patient.Reveal() == "Patient/"+a.Patient { // the index may answer too much
+		if !whole || e.Patient.Reveal() == "Patient/"+a.Patient { // the index may answer too much
 			out = append(out, audit.Plain{ID: r.ID, JSON: b})
 		}
 	}

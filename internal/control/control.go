@@ -111,6 +111,7 @@ func New(ctx context.Context, cfg Config, broker Broker, log *slog.Logger) (*Con
 	c.verifier = authn.NewVerifier(c.table, time.Now)
 	c.tenants, c.api = c.tenantRoutes(), c.operatorRoutes()
 	c.keep()
+	c.guardEvents()
 	c.walls = c.watch()
 	return c, nil
 }

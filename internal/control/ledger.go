@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/cordon-ehr/cordon/internal/alert"
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/ledger"
+	"github.com/cordon-ehr/cordon/internal/telemetry"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
@@ -35,6 +37,16 @@ func (c *Control) keep() {
 	c.watcher = &ledger.Watcher{Heads: c.registry, Signing: l.Signing, Verifiers: l.Verifiers, Streams: []string{ledger.StreamCell, ledger.StreamKeys},
 		Alert: c.alert, Now: time.Now}
 	c.registry.OnWrite(c.keeper.Mark)
+}
+
+// guardEvents raises the alarm for rows among control's events that control did not write.
+func (c *Control) guardEvents() {
+	metrics := c.cfg.Metrics
+	if metrics == nil {
+		metrics = telemetry.NewMetrics()
+	}
+	alarm := alert.New(c.registry, source(), metrics, c.log, time.Now)
+	c.registry.OnForged(source(), func(ctx context.Context, t tenant.ID) { alarm.SealBroken(ctx, t, "audit", "AuditEvent", "") })
 }
 
 func (c *Control) alert(t tenant.ID, stream string, why *ledger.Broken) {

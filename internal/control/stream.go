@@ -26,6 +26,9 @@ import (
 func (c *Control) streamAudit(w http.ResponseWriter, r *http.Request) {
 	s, err := c.newStream(w, r)
 	if err == nil {
+		err = s.known(r.Context())
+	}
+	if err == nil {
 		err = c.registry.Record(r.Context(), audit.New(audit.Event{Tenant: s.only, Type: "audit", Subtype: "stream", Action: audit.Read, Outcome: audit.Success,
 			Agent: s.by.Agent, Source: audit.Source{Role: "control"}, Request: s.by.Request, Decision: audit.Decision{Allow: true, Policy: "operator/1"}}))
 	}
@@ -64,12 +67,12 @@ type ticketed struct {
 }
 
 // checkpoint is how far each role's database was read to its end: by transaction, for all tenants alike, but for those whose chart
-// events could not be opened (keys disabled, a value that does not open). They come when they can be read again, and hold up nobody.
+// events cannot be opened (keys disabled, or keys that do not unwrap). They come when they can be read again, and hold up nobody.
 type checkpoint struct {
-	Cell    uint64               `json:"cell"`
-	Control uint64               `json:"control"`
-	Keys    uint64               `json:"keys"`
-	Behind  map[tenant.ID]uint64 `json:"behind,omitempty"` // where their chart events go on
+	Cell    uint64                       `json:"cell"`
+	Control uint64                       `json:"control"`
+	Keys    uint64                       `json:"keys"`
+	Behind  map[tenant.ID]audit.Position `json:"behind,omitempty"` // the last of their chart events that was sent
 }
 
 func (p checkpoint) String() string {
@@ -121,7 +124,7 @@ func (s *stream) run(ctx context.Context) error {
 		}
 		if sent || !s.follow || time.Since(s.last) >= streamBeat {
 			s.last = time.Now()
-			line, _ := json.Marshal(map[string]any{"checkpoint": map[string]string{"cursor": s.from.String(), "at": s.last.UTC().Format(time.RFC3339)}})
+			line, _ := json.Marshal(map[string]any{"checkpoint": mark{s.from.String(), s.last.UTC().Format(time.RFC3339), len(s.from.Behind)}})
 			if err := s.line(line); err != nil {
 				return err
 			}
@@ -137,21 +140,64 @@ func (s *stream) run(ctx context.Context) error {
 	}
 }
 
-// round sends what came since the last one, up to where nothing older can still be committed.
+// mark is what a line with a checkpoint says.
+type mark struct {
+	Cursor string `json:"cursor"`
+	At     string `json:"at"`
+	Behind int    `json:"behind,omitempty"` // tenants whose chart events cannot be opened now
+}
+
+// horizons tells how far each role's database can be read: below, nothing older can still be committed.
+func (s *stream) horizons(ctx context.Context) (to checkpoint, err error) {
+	if to.Control, err = s.c.registry.Horizon(ctx); err != nil {
+		return to, err
+	}
+	keys, err := s.c.broker.Feed(ctx, audit.FeedAsk{By: s.by})
+	if err != nil {
+		return to, err
+	}
+	cell, err := s.c.cell.Feed(ctx, audit.FeedAsk{By: s.by})
+	to.Keys, to.Cell = keys.Until, cell.Until
+	return to, err
+}
+
+// known refuses a cursor of what the databases have not come to yet: one made up, or one of before a database was set back. Who went on
+// from it would miss events without a word.
+func (s *stream) known(ctx context.Context) error {
+	to, err := s.horizons(ctx)
+	if err != nil {
+		return err
+	}
+	beyond := s.from.Cell > to.Cell || s.from.Control > to.Control || s.from.Keys > to.Keys
+	for _, at := range s.from.Behind {
+		beyond = beyond || at.XID > to.Cell
+	}
+	if beyond {
+		return fault.New(fault.Invalid, "since is beyond all events that there are: it is not a checkpoint of these databases, or they were set back; begin without it")
+	}
+	return nil
+}
+
+// round sends what came since the last one. How far it goes is asked first, and which tenants there are after that: whoever has an
+// event below is among them.
 func (s *stream) round(ctx context.Context) (sent bool, err error) {
-	to := checkpoint{Behind: map[tenant.ID]uint64{}}
+	to, err := s.horizons(ctx)
+	if err != nil {
+		return false, err
+	}
+	to.Behind = map[tenant.ID]audit.Position{}
 	ids, err := s.tenants(ctx)
 	if err != nil {
 		return false, err
 	}
 	for _, e := range ids {
 		sources := []rpc.Events{
-			s.list(e.ID, s.from.Control, &to.Control, func(a audit.FeedAsk) (audit.FeedPage, error) { return s.c.registry.Feed(ctx, a) }),
+			s.list(e.ID, audit.Position{XID: s.from.Control}, to.Control, func(a audit.FeedAsk) (audit.FeedPage, error) { return s.c.registry.Feed(ctx, a) }),
 		}
 		if !e.ID.IsZero() { // the platform's own events are control's
 			sources = append(sources,
-				s.list(e.ID, s.from.Keys, &to.Keys, func(a audit.FeedAsk) (audit.FeedPage, error) { return s.c.broker.Feed(ctx, a) }),
-				s.charts(ctx, e, &to))
+				s.list(e.ID, audit.Position{XID: s.from.Keys}, to.Keys, func(a audit.FeedAsk) (audit.FeedPage, error) { return s.c.broker.Feed(ctx, a) }),
+				s.charts(ctx, e, to))
 		}
 		for ev, err := range merge(sources) {
 			if err != nil {
@@ -167,26 +213,31 @@ func (s *stream) round(ctx context.Context) (sent bool, err error) {
 	return sent, nil
 }
 
-// charts lists a tenant's chart events. In a stream of all tenants one whose events cannot be opened now is left behind.
-func (s *stream) charts(ctx context.Context, e registry.Entry, to *checkpoint) rpc.Events {
+// charts lists a tenant's chart events, if there is a keyring that opens them. In a stream of all tenants one whose keys are not to be
+// had, or whom the cell does not know yet, is left behind where it is.
+func (s *stream) charts(ctx context.Context, e registry.Entry, to checkpoint) rpc.Events {
+	if e.State == tenant.Requested || e.State == tenant.Provisioning || e.State == tenant.Destroyed {
+		return func(func(rpc.Event, error) bool) {}
+	}
 	from, behind := s.from.Behind[e.ID]
 	if !behind {
-		from = s.from.Cell
+		from.XID = s.from.Cell
 	}
-	return s.list(e.ID, from, &to.Cell, func(a audit.FeedAsk) (page audit.FeedPage, err error) {
+	return s.list(e.ID, from, to.Cell, func(a audit.FeedAsk) (page audit.FeedPage, err error) {
 		if a.Ticket, err = s.permission(e); err != nil {
 			return page, err
 		}
 		page, err = s.c.cell.Feed(ctx, a)
-		if s.only.IsZero() && (fault.Is(err, fault.Locked) || fault.Is(err, fault.Internal)) {
-			to.Behind[e.ID] = from
-			return audit.FeedPage{Until: a.Until}, nil
+		if s.only.IsZero() && (fault.Is(err, fault.Locked) || fault.Is(err, fault.Internal) || fault.Is(err, fault.NotFound)) {
+			to.Behind[e.ID] = a.After
+			return audit.FeedPage{}, nil
 		}
 		return page, err
 	})
 }
 
-// tenants are those whose events are asked for: of all states in which there is a keyring, and the platform itself.
+// tenants are those whose events are asked for, of whatever state: control and keys have events of one that is not provisioned yet, or
+// that is destroyed. And the platform itself.
 func (s *stream) tenants(ctx context.Context) (out []registry.Entry, err error) {
 	_, entries, err := s.c.registry.Directory(ctx)
 	if err != nil {
@@ -196,25 +247,24 @@ func (s *stream) tenants(ctx context.Context) (out []registry.Entry, err error) 
 		out = append(out, registry.Entry{})
 	}
 	for _, e := range entries {
-		if (s.only.IsZero() || e.ID == s.only) && e.State != tenant.Requested && e.State != tenant.Provisioning && e.State != tenant.Destroyed {
+		if s.only.IsZero() || e.ID == s.only {
 			out = append(out, e)
 		}
 	}
 	return out, nil
 }
 
-// list is one role's events of one tenant in this round. The first page of the round says how far the role's database can be read, and
-// all others of the round end there.
-func (s *stream) list(t tenant.ID, from uint64, until *uint64, page func(audit.FeedAsk) (audit.FeedPage, error)) rpc.Events {
+// list is one role's events of one tenant in this round, after a position and below until.
+func (s *stream) list(t tenant.ID, after audit.Position, until uint64, page func(audit.FeedAsk) (audit.FeedPage, error)) rpc.Events {
 	return func(yield func(rpc.Event, error) bool) {
-		a := audit.FeedAsk{Tenant: t, By: s.by, From: from, Until: *until, Limit: audit.PageLimit}
+		a := audit.FeedAsk{Tenant: t, By: s.by, From: after.XID, Until: until, After: after, Limit: audit.PageLimit}
 		for {
 			p, err := page(a)
 			if err != nil {
 				yield(rpc.Event{}, err)
 				return
 			}
-			*until, a.Until, a.After = p.Until, p.Until, p.Last
+			a.After = p.Last
 			for _, ev := range p.Events {
 				if !yield(ev, nil) {
 					return
@@ -237,9 +287,15 @@ func (s *stream) permission(e registry.Entry) (string, error) {
 	return text, err
 }
 
-// event sends one event. A tenant of a stream over all has that it is read in its own trail before its first event leaves.
+// event sends one event, in the form that the platform gives it, whatever bytes stood in a database. A tenant of a stream over all has
+// that it is read in its own trail before its first event leaves; that a stream was read is no news, or each reading would
+// make the next.
 func (s *stream) event(ctx context.Context, t tenant.ID, ev rpc.Event) error {
-	if s.only.IsZero() && !t.IsZero() && !s.told[t] {
+	e, err := audit.Parse(ev.JSON)
+	if err != nil {
+		return err
+	}
+	if s.only.IsZero() && !t.IsZero() && !s.told[t] && !e.Streamed() {
 		e := audit.New(audit.Event{Tenant: t, Type: "audit", Subtype: "stream", Action: audit.Read, Outcome: audit.Success, Agent: s.by.Agent,
 			Source: audit.Source{Role: "control"}, Request: s.by.Request, Decision: audit.Decision{Allow: true, Policy: "operator/1"}})
 		if err := s.c.registry.Record(ctx, e); err != nil {
@@ -247,15 +303,10 @@ func (s *stream) event(ctx context.Context, t tenant.ID, ev rpc.Event) error {
 		}
 		s.told[t] = true
 	}
-	line := ev.JSON
 	if s.ocsf {
-		e, err := audit.Parse(ev.JSON)
-		if err != nil {
-			return err
-		}
-		line = ocsf.Render(e)
+		return s.line(ocsf.Render(e))
 	}
-	return s.line(line)
+	return s.line(e.Marshal())
 }
 
 // line sends one line and lets it go out. It is one line and plain text whatever a caller once sent: control characters are escaped by

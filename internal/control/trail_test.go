@@ -64,11 +64,9 @@ func TestTrailNeedsTheAuditorsToken(t *testing.T) {
 			t.Errorf("with %s: %d events, %v", what, len(got), err)
 		}
 	}
-	refused := 0
-	for _, e := range alpha.Events(t) {
-		if e["type"] == "audit" && e["subtype"] == "refused" {
-			refused++
-		}
+	var refused int // this control has an audit key of its own: the platform's shows nothing of what it wrote
+	if err := p.SuperuserOn(t, "cordon_control").QueryRow(t.Context(), `SELECT count(*) FROM audit WHERE tenant = $1 AND position('"subtype":"refused"'::bytea IN body) > 0`, alpha.ID).Scan(&refused); err != nil {
+		t.Fatal(err)
 	}
 	if refused < 5 {
 		t.Errorf("%d refusals are recorded", refused)

@@ -22,7 +22,7 @@ import (
 func (f *Face) search(c *call) error { return f.find(c, c.URL.RawQuery) }
 
 // maxForm bounds the body of a _search: a query is text that people and programs write, not a load.
-const maxForm = 1 << 20
+const maxForm = 64 << 10
 
 // searchPost serves POST Type/_search: parameters in the body, which does not stand in any log, and in the URL.
 func (f *Face) searchPost(c *call) error {

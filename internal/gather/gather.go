@@ -83,7 +83,7 @@ func (w *Workers[T]) work() {
 			return
 		}
 		w.group(w.gather(append(group[:0], first)))
-		clear(group) // what was done is not kept alive by an idle worker
+		clear(group[:cap(group)]) // what was done is not kept alive by an idle worker
 	}
 }
 

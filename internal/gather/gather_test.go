@@ -3,6 +3,7 @@ package gather_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -89,4 +90,28 @@ func TestFullAndGivenUp(t *testing.T) {
 		close(block)
 		w.Close()
 	})
+}
+
+// What was done is not kept alive while its worker is idle.
+func TestIdleWorkersHoldNothing(t *testing.T) {
+	t.Parallel()
+	done := make(chan struct{})
+	w := gather.New(gather.Config{Busy: 1, Most: 4}, func([]*[1 << 16]byte) {})
+	defer w.Close()
+	func() {
+		work := new([1 << 16]byte)
+		runtime.AddCleanup(work, func(c chan struct{}) { close(c) }, done)
+		if err := w.Hand(t.Context(), work); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	for range 200 {
+		runtime.GC()
+		select {
+		case <-done:
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	t.Error("an idle worker keeps what it has done")
 }

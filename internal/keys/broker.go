@@ -94,6 +94,7 @@ func NewBroker(store *keyring.Store, cfg Config, now func() time.Time) *Broker {
 	b := &Broker{store: store, cfg: cfg, now: now, guard: newGuard(cfg.Limits, now), sign: otter.Must(&otter.Options[tenant.ID, signer]{MaximumSize: 10_000,
 		ExpiryCalculator: otter.ExpiryWriting[tenant.ID, signer](time.Minute)}),
 		alarm: alert.New(store, audit.Source{Role: "keys"}, cfg.Metrics, cfg.Log, now)}
+	store.OnForged(source(), func(ctx context.Context, t tenant.ID) { b.alarm.SealBroken(ctx, t, "audit", "AuditEvent", "") })
 	b.walls = b.selfCheck()
 	b.keep(nil)
 	return b
@@ -223,10 +224,12 @@ func (b *Broker) EventPage(ctx context.Context, t tenant.ID, r audit.Range) ([]a
 	return b.store.EventPage(ctx, t, r)
 }
 
-// Feed gives a page of a tenant's key events in the order of their transactions, for a stream that control authorized.
-func (b *Broker) Feed(ctx context.Context, a audit.FeedAsk) (audit.FeedPage, error) {
+// Feed gives a page of a tenant's key events in the order of their transactions, for a stream that control authorized; for no tenant,
+// how far they can be read.
+func (b *Broker) Feed(ctx context.Context, a audit.FeedAsk) (page audit.FeedPage, err error) {
 	if a.Tenant.IsZero() {
-		return audit.FeedPage{}, fault.New(fault.Internal, "no tenant, no events")
+		page.Until, err = b.store.Horizon(ctx)
+		return page, err
 	}
 	return b.store.Feed(ctx, a)
 }

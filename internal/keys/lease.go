@@ -39,8 +39,10 @@ func (b *Broker) Lease(ctx context.Context, r lease.Request) (lease.Grant, error
 	if err != nil {
 		return lease.Grant{}, b.refuse(ctx, e, identity, err)
 	}
-	if err := b.watch(ctx, identity, r.Tenant, true); err != nil {
-		return lease.Grant{}, err
+	if r.Purpose == lease.Chart { // a stream of all tenants takes an audit lease of each that has news, and control signed for each
+		if err := b.watch(ctx, identity, r.Tenant, true); err != nil {
+			return lease.Grant{}, err
+		}
 	}
 	// The event is durable before a key leaves.
 	if err := b.store.Record(ctx, e); err != nil {

@@ -220,3 +220,15 @@ func TestTheKMSIsAway(t *testing.T) {
 		}
 	}
 }
+
+// TestAuditLeasesStopNobody reads the trails of more tenants than an identity is granted charts of: control signed for each.
+func TestAuditLeasesStopNobody(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, cordontest.Shared(t), keys.Limits{Granted: 1})
+	for range 3 {
+		id := h.tenant(t)
+		if _, err := h.Lease(t.Context(), lease.Request{Tenant: id, Purpose: lease.Audit, Proof: h.ticket(t, h.control, id, lease.Audit, time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

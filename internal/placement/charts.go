@@ -160,8 +160,9 @@ func (t *Tx) Lock(ctx context.Context, keys []int64) error {
 }
 
 // AppendAudit makes events of several requests, of any tenants, durable in one transaction. Between tenants the context
-// is set anew, and row security checks each row against it. When the connection is lost they are sent once more, and stored once.
-func (c *Charts) AppendAudit(ctx context.Context, entries []audit.Entry[Scope]) error {
+// is set anew, and row security checks each row against it. When the connection is lost they are sent once more, and stored once;
+// again says that they may be stored already.
+func (c *Charts) AppendAudit(ctx context.Context, entries []audit.Entry[Scope], again bool) error {
 	byTenant := map[int32][]audit.Row{}
 	var order []int32
 	for _, e := range entries {
@@ -181,7 +182,7 @@ func (c *Charts) AppendAudit(ctx context.Context, entries []audit.Entry[Scope]) 
 		}
 		return c.pool.Pipeline(ctx, &b)
 	}
-	err := send(false)
+	err := send(again)
 	if err != nil && pg.Lost(err) && ctx.Err() == nil {
 		err = send(true)
 	}

@@ -48,13 +48,14 @@ const (
 	findTimeout  = 30 * time.Second
 	findPatience = 3 * time.Millisecond
 	findSlow     = 8 // workers for each quick one
+	findShare    = 4 // of so many connections finders take one: searches and writes have the rest, however slow the disk is
 )
 
 // NewFinder starts workers over the pool of the cell's role, of which busy run at once while the database answers at once;
-// Close ends them.
-func NewFinder(c *Charts, busy int) *Finder {
+// Close ends them. However slow it answers, finders hold no more than a quarter of connections, or busy when that is more.
+func NewFinder(c *Charts, busy, connections int) *Finder {
 	f := &Finder{pool: c.pool}
-	f.workers = gather.New(gather.Config{Busy: busy, Workers: findSlow * busy, Patience: findPatience, Most: maxFind}, f.run)
+	f.workers = gather.New(gather.Config{Busy: busy, Workers: min(findSlow*busy, connections/findShare), Patience: findPatience, Most: maxFind}, f.run)
 	return f
 }
 

@@ -91,7 +91,7 @@ func doors(t *testing.T, c *placement.Charts, s placement.Scope, seen *string) m
 	ask := func(b *placement.Batch) {
 		b.Queue("SELECT current_setting('app.tenant') WHERE $1::int4 > 0").QueryRow(func(r pgx.Row) error { return r.Scan(seen) })
 	}
-	f := placement.NewFinder(c, 1)
+	f := placement.NewFinder(c, 1, 8)
 	t.Cleanup(f.Close)
 	return map[string]func(context.Context) error{
 		"Read":  func(ctx context.Context) error { return c.Read(ctx, s, ask) },
@@ -100,7 +100,7 @@ func doors(t *testing.T, c *placement.Charts, s placement.Scope, seen *string) m
 			return c.Within(ctx, s, func(tx *placement.Tx) error { return tx.Run(ctx, ask) })
 		},
 		"AppendAudit": func(ctx context.Context) error {
-			return c.AppendAudit(ctx, []audit.Entry[placement.Scope]{{For: s, Rows: []audit.Row{{ID: uuid.New(), KeyVersion: 1, Body: []byte("x")}}}})
+			return c.AppendAudit(ctx, []audit.Entry[placement.Scope]{{For: s, Rows: []audit.Row{{ID: uuid.New(), KeyVersion: 1, Body: []byte("x")}}}}, false)
 		},
 		"Newest": func(ctx context.Context) error { _, _, err := f.Newest(ctx, s, 1); return err },
 		"At":     func(ctx context.Context) error { _, _, err := f.At(ctx, s, 1, 1); return err },
@@ -173,7 +173,7 @@ func TestReadsGoTogetherAndComeApart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f := placement.NewFinder(c, 1)
+	f := placement.NewFinder(c, 1, 8)
 	defer f.Close()
 	var wait sync.WaitGroup
 	for i := range 200 {

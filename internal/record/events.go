@@ -2,6 +2,8 @@ package record
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/fault"
@@ -12,8 +14,21 @@ import (
 func (c *Caller) event(site string, what action) audit.Event {
 	p := c.Scope.Principal()
 	return audit.New(audit.Event{Tenant: c.Scope.Tenant(), Type: "rest", Subtype: what.name, Action: what.code, Outcome: audit.Success,
-		Agent: c.Agent, Source: audit.Source{Role: "cell", Site: site}, Query: c.Query, Request: c.Request, Purpose: c.Purpose,
+		Agent: c.Agent, Source: audit.Source{Role: "cell", Site: site}, Query: kept(c.Query), Request: c.Request, Purpose: c.Purpose,
 		Decision: audit.Decision{Allow: true, Policy: "smart-scopes/1", Reason: p.Scopes.String()}})
+}
+
+// maxQuery bounds what an event quotes of a query: one request makes an event for each patient that it touches, and events are for ever.
+const maxQuery = 4 << 10
+
+// kept is a query as an event keeps it: whole, or its beginning and the SHA-256 of the whole, by which it can be told from others.
+func kept(q phi.Text) phi.Text {
+	s := q.Reveal()
+	if len(s) <= maxQuery {
+		return q
+	}
+	sum := sha256.Sum256([]byte(s))
+	return phi.Text(s[:maxQuery]) + phi.Text("&cut;sha256="+hex.EncodeToString(sum[:]))
 }
 
 // seal makes the rows of events under the tenant's audit key.

@@ -11,6 +11,7 @@ import (
 	"github.com/cordon-ehr/cordon/internal/balp"
 	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/fhir"
+	"github.com/cordon-ehr/cordon/internal/lease"
 	"github.com/cordon-ehr/cordon/internal/phi"
 )
 
@@ -76,7 +77,7 @@ func (s *Service) oneOfTrail(ctx context.Context, c *Caller, id string) (*seen, 
 		key = uuid.Nil
 	}
 	r := audit.Range{Only: []uuid.UUID{key}, Limit: 1}
-	here, err := s.charted(ctx, c, 0, r)
+	here, err := s.charted(ctx, c, "", r)
 	if err != nil {
 		return nil, err
 	}
@@ -91,21 +92,52 @@ func (s *Service) oneOfTrail(ctx context.Context, c *Caller, id string) (*seen, 
 	return c.see(all[0])
 }
 
-// charted gives opened rows of the chart database.
-func (s *Service) charted(ctx context.Context, c *Caller, patient int64, r audit.Range) ([]audit.Plain, error) {
-	rows, err := s.charts.Trail(ctx, c.Scope, patient, r)
+// charted gives opened rows of the chart database, of all or of the patient whose id about is. In the place of one that does not open
+// stands an event that says so, and the alarm is raised: one spoilt row hides no other.
+func (s *Service) charted(ctx context.Context, c *Caller, about string, r audit.Range) ([]audit.Plain, error) {
+	rows, err := s.charts.Trail(ctx, c.Scope, c.index().Patient(about), r)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]audit.Plain, len(rows))
 	for i, row := range rows {
-		b, err := row.Open(c.Scope.Tenant(), c.Ring.AuditKey)
+		b, err := c.openEvent(row)
+		if err != nil && !errors.Is(err, errKeys) {
+			if c.Broken != nil {
+				c.Broken("audit", TrailType)
+			}
+			e := audit.Unopened(audit.Source{Role: "cell", Site: s.site}, c.Scope.Tenant(), row)
+			if about != "" {
+				e.Patient = phi.Text("Patient/" + about) // as asked: in whose list it stands
+			}
+			b, err = e.Marshal(), nil
+		}
 		if err != nil {
 			return nil, err
 		}
 		out[i] = audit.Plain{ID: row.ID, JSON: b}
 	}
 	return out, nil
+}
+
+// errKeys is why an event could not be opened that may well be whole.
+var errKeys = errors.New("the keys of now could not be leased")
+
+// openEvent opens an event of the chart database. One under a later key than the leased ones was written after a rotation that another
+// process took up before this one.
+func (c *Caller) openEvent(row audit.Row) ([]byte, error) {
+	if row.KeyVersion == 0 {
+		return nil, fault.New(fault.Internal, "an event of a chart that is not sealed")
+	}
+	b, err := row.Open(c.Scope.Tenant(), c.Ring.AuditKey)
+	if err == nil || c.Renew == nil || !errors.Is(err, lease.ErrNewer) {
+		return b, err
+	}
+	ring, rerr := c.Renew()
+	if rerr != nil {
+		return nil, errors.Join(errKeys, rerr)
+	}
+	return row.Open(c.Scope.Tenant(), ring.AuditKey)
 }
 
 // seen is an event with the resource that shows it.

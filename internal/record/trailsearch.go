@@ -224,9 +224,8 @@ func (w *trailWalk) match(v *seen) (bool, error) {
 // events gives the walk's events in order, of the chart database and, unless a patient is named, of the roles that see no chart: theirs
 // are of no patient.
 func (w *trailWalk) events(ctx context.Context, rng audit.Range, chunk int) iter.Seq2[*seen, error] {
-	patient := w.c.index().Patient(w.about)
-	lists := []*trailList{{rng: rng, chunk: chunk, read: func(r audit.Range) ([]audit.Plain, error) { return w.s.charted(ctx, w.c, patient, r) }}}
-	if patient == 0 {
+	lists := []*trailList{{rng: rng, chunk: chunk, read: func(r audit.Range) ([]audit.Plain, error) { return w.s.charted(ctx, w.c, w.about, r) }}}
+	if w.c.index().Patient(w.about) == 0 {
 		lists = append(lists, &trailList{rng: rng, chunk: chunk, read: func(r audit.Range) ([]audit.Plain, error) {
 			return w.s.elsewhere.AuditPage(ctx, audit.Ask{Tenant: w.c.Scope.Tenant(), Proof: w.c.Proof, Range: r})
 		}})
