@@ -61,11 +61,10 @@ func (l *Log) Record(ctx context.Context, e audit.Event) error {
 	return audit.Unwritable(l.pool.Tx(ctx, func(tx pgx.Tx) error { return l.Insert(ctx, tx, e) }))
 }
 
-// Opener gives a tenant's rows in clear, and refuses those that this role did not write. Rows without a MAC are older than MACs:
-// they stand before all that have one.
+// Opener gives a tenant's rows in clear, and refuses those that this role did not write.
 func (l *Log) Opener(t tenant.ID) ledger.Opener {
-	return func(r ledger.Row, legacy bool) (ledger.Opened, error) {
-		if len(r.MAC) == 0 && !legacy || len(r.MAC) > 0 && !hmac.Equal(r.MAC, l.mac(t, r.Entry)) {
+	return func(r ledger.Row) (ledger.Opened, error) {
+		if !hmac.Equal(r.MAC, l.mac(t, r.Entry)) {
 			return ledger.Opened{}, fault.New(fault.Internal, "the row is not of this role: its MAC is not good")
 		}
 		return ledger.Opened{JSON: r.Body}, nil
