@@ -49,7 +49,7 @@ func (l *Log) Insert(ctx context.Context, tx pgx.Tx, e audit.Event) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body, mac) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant, id) DO NOTHING`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body, l.mac(e.Tenant, r.Entry()))
+	_, err = tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body, mac, xid) VALUES ($1, $2, $3, $4, $5, pg_current_xact_id()) ON CONFLICT (tenant, id) DO NOTHING`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body, l.mac(e.Tenant, r.Entry()))
 	if err == nil {
 		l.mark(e.Tenant) // before the commit: the log is looked at later, and again when the row is not there yet
 	}
@@ -114,12 +114,12 @@ func (l *Log) Rows(ctx context.Context, t tenant.ID, after ledger.Position, incl
 	err = l.pool.Rows(ctx, sql, []any{t.Bytes(), after.Tx, after.ID, n}, func(r pgx.Rows) error {
 		var x ledger.Row
 		var id uuid.UUID
-		var recorded int64
+		var recorded *int64
 		if err := r.Scan(&x.Tx, &id, &recorded, &x.Body, &x.MAC); err != nil {
 			return err
 		}
 		x.Position.ID = id
-		x.Entry = audit.Row{ID: id, Recorded: recorded, Body: x.Body}.Entry()
+		x.Entry = audit.Row{ID: id, Recorded: audit.Whole(recorded), Body: x.Body}.Entry()
 		out = append(out, x)
 		return nil
 	})

@@ -104,12 +104,12 @@ func (x Exported) lines(r *Report, n Name) []Entry {
 // history checks that the log, whose newest root is good, had every other signed root, too, and that no checkpoint was left out.
 func history(r *Report, n Name, points []opened, log []Entry) {
 	var f frontier
-	prev := int64(0)
+	have := map[int64]bool{0: true}
 	for _, p := range points {
-		if p.Prev != prev {
+		if !have[p.Prev] {
 			r.add(Problem{Kind: KindSignature, Detail: fmt.Sprintf("the checkpoint at %d follows one at %d, which the export does not have", p.Size, p.Prev)})
 		}
-		prev = p.Size
+		have[p.Size] = true
 		for f.size < p.Size && f.size < int64(len(log)) {
 			f.add(log[f.size].Leaf(n.Tenant))
 		}
