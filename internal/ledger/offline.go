@@ -180,6 +180,13 @@ func VerifyStatement(statement []byte, v Verifiers, logs []Exported) []Problem {
 	return out
 }
 
+// Stated is whose export a statement is about, and when it was made. It is as good as the statement (see VerifyStatement).
+func Stated(statement []byte) (tenant, at string) {
+	tenant, rest, _ := strings.Cut(strings.TrimPrefix(string(statement), "cordon/export/"), "\n")
+	at, _, _ = strings.Cut(rest, "\n")
+	return tenant, at
+}
+
 // Overall is one hash over logs: of the lines "origin size root", in the order given.
 func Overall(reports []Report) (size int64, root string) {
 	var b strings.Builder
