@@ -30,7 +30,7 @@ func TestThreatsNameWhatExists(t *testing.T) {
 			code.Write(b)
 		}
 	}
-	shown := regexp.MustCompile("`(Test\\w+|(?:chart|control|keys|seal|index|log|front)\\.[a-z-]+)`")
+	shown := regexp.MustCompile("`(Test\\w+|(?:chart|control|keys|seal|index|ledger|log|front)\\.[a-z-]+)`")
 	rows := 0
 	for line := range strings.Lines(string(page)) {
 		if !strings.HasPrefix(line, "| T") {

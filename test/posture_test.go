@@ -71,6 +71,8 @@ var injections = []injection{
 	{"chart", "ALTER DATABASE cordon_cell1 OWNER TO cordon_cell", "the role is a member of pg_database_owner", "ALTER DATABASE cordon_cell1 OWNER TO cordon_owner; GRANT CONNECT ON DATABASE cordon_cell1 TO cordon_cell"},
 	{"chart", "GRANT EXECUTE ON FUNCTION pg_read_file(text) TO cordon_cell", "the role may call pg_read_file", "REVOKE EXECUTE ON FUNCTION pg_read_file(text) FROM cordon_cell"},
 	{"chart", "GRANT SELECT ON pg_catalog.pg_statistic TO PUBLIC", "the role may read pg_statistic", "REVOKE SELECT ON pg_catalog.pg_statistic FROM PUBLIC"},
+	{"chart", "ALTER TABLE idx SET UNLOGGED", "idx does not survive a crash", "ALTER TABLE idx SET LOGGED"},
+	{"chart", "CREATE ROLE spy LOGIN BYPASSRLS; GRANT CONNECT ON DATABASE cordon_cell1 TO spy", "the role spy bypasses row security and may enter", "REVOKE CONNECT ON DATABASE cordon_cell1 FROM spy; DROP ROLE spy"},
 	{"chart", "GRANT CONNECT ON DATABASE cordon_keyring TO cordon_cell", "the role may enter the database cordon_keyring", "REVOKE CONNECT ON DATABASE cordon_keyring FROM cordon_cell"},
 	{"chart", "GRANT CONNECT ON DATABASE cordon_cell1 TO cordon_control", "cordon_control may enter the database", "REVOKE CONNECT ON DATABASE cordon_cell1 FROM cordon_control"},
 	{"chart", "ALTER TABLE idx ALTER tenant DROP NOT NULL", "idx has no tenant column that is always set", "ALTER TABLE idx ALTER tenant SET NOT NULL"},

@@ -142,7 +142,7 @@ func (a touch) send(t testing.TB, n *cordontest.Tenant, request string) cordonte
 }
 
 // TestEveryRouteLeavesAnEvent walks the route tables of the product: whatever shows or changes something of a tenant leaves its event,
-// under the request's id (REQUIREMENTS: all PHI touchpoints). A route that this test does not know fails it.
+// under the request's id (every place where a chart is touched). A route that this test does not know fails it.
 func TestEveryRouteLeavesAnEvent(t *testing.T) {
 	t.Parallel()
 	p := cordontest.Shared(t)

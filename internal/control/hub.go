@@ -67,7 +67,7 @@ func (h *hub) pull(ctx context.Context, name string, known int64) (routes.Snapsh
 		h.seen[name] = puller{known, time.Now()}
 		snap, changed := h.snap, h.changed
 		h.mu.Unlock()
-		if snap.Version > known {
+		if snap.Version != known { // smaller after control's database was restored: a puller takes it all the same
 			return snap, nil
 		}
 		select {
@@ -91,7 +91,7 @@ func (h *hub) settle(ctx context.Context) error {
 		h.mu.Lock()
 		behind := false
 		for _, p := range h.seen {
-			behind = behind || (p.version < h.snap.Version && time.Since(p.at) < time.Minute)
+			behind = behind || (p.version != h.snap.Version && time.Since(p.at) < time.Minute)
 		}
 		changed := h.changed
 		h.mu.Unlock()

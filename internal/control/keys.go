@@ -108,7 +108,17 @@ func (c *Control) publishKeys(ctx context.Context, id tenant.ID, by audit.By) (r
 	return k, c.hub.settle(ctx)
 }
 
+// mirrorKeys writes into the directory what the broker says. When it says twice what is older than the directory, its database was put
+// back: nothing is claimed to be done then.
 func (c *Control) mirrorKeys(ctx context.Context, id tenant.ID) (rpc.Keyring, error) {
+	k, err := c.mirrorOnce(ctx, id)
+	if fault.Is(err, fault.Conflict) { // another operation may have come between
+		k, err = c.mirrorOnce(ctx, id)
+	}
+	return k, err
+}
+
+func (c *Control) mirrorOnce(ctx context.Context, id tenant.ID) (rpc.Keyring, error) {
 	k, err := c.broker.Keyring(ctx, id)
 	if err != nil {
 		return k, err
@@ -126,15 +136,12 @@ func (c *Control) mirrorKeys(ctx context.Context, id tenant.ID) (rpc.Keyring, er
 // resumeKeys ends operations that were cut off, and takes signing keys out of the directory whose last token has expired.
 func (c *Control) resumeKeys(ctx context.Context) {
 	list, err := c.registry.DueKeys(ctx)
-	for _, d := range list {
-		if err != nil {
-			break
+	for _, d := range list { // one tenant's trouble is not another's
+		k, terr := c.publishKeys(ctx, d.ID, audit.By{Agent: audit.Agent{Kind: "service", ID: "control"}})
+		if terr == nil && time.Since(d.Mark) > markTime { // before, whoever made the mark may still be at it
+			terr = c.registry.FinishKeys(ctx, d.ID, d.Mark, k.Due)
 		}
-		var k rpc.Keyring
-		k, err = c.publishKeys(ctx, d.ID, audit.By{Agent: audit.Agent{Kind: "service", ID: "control"}})
-		if err == nil && time.Since(d.Mark) > markTime { // before, whoever made the mark may still be at it
-			err = c.registry.FinishKeys(ctx, d.ID, d.Mark, k.Due)
-		}
+		err = errors.Join(err, terr)
 	}
 	if err != nil && ctx.Err() == nil {
 		c.log.WarnContext(ctx, "keys are not in the directory as the broker has them; trying again", slog.String("error", err.Error()))

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -242,6 +243,9 @@ func (a *apart) child(role string, f platform.File, sockets []net.Listener, mana
 	}
 	c := &child{role: role, bin: bin, args: []string{"serve", "--config", path, "--role", role, "--log", level}, management: management, log: a.o.Log}
 	for _, name := range []string{"PATH", "GOGC", "GOMEMLIMIT", "GODEBUG", "GOMAXPROCS", "GOTRACEBACK", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "HOME"} {
+		if role == mesh.Edge && strings.HasPrefix(name, "AWS_") {
+			continue // it opens no storage
+		}
 		if v, set := os.LookupEnv(name); set {
 			c.env = append(c.env, name+"="+v)
 		}

@@ -125,7 +125,8 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // strip takes away what could pretend to come from a proxy or from the edge itself.
 func strip(h http.Header) {
 	for k := range h {
-		if strings.HasPrefix(k, "X-Forwarded") || strings.HasPrefix(k, "Cordon-") || k == "Forwarded" || k == "X-Real-Ip" || k == "X-Original-Url" || k == "X-Rewrite-Url" {
+		if strings.HasPrefix(k, "X-Forwarded") || strings.HasPrefix(k, "Cordon-") || k == "Forwarded" || k == "X-Real-Ip" || k == "X-Original-Url" || k == "X-Rewrite-Url" ||
+			k == "Connection" { // what it lists would be taken out on the way to a role
 			h.Del(k)
 		}
 	}

@@ -36,13 +36,14 @@ func (f *Face) visit(c *record.Caller, l *limit.Limits) *visit {
 	return &visit{caller: c, limits: l, gate: f.doors.Gate, hold: f.doors.Bytes.Hold(c.Scope.Tenant(), l.Bytes)}
 }
 
-// begin takes a slot for a request without a body. One with a body takes it when the body is there: who sends slowly holds no slot.
+// begin takes a slot for a request whose body is not read. One whose body is read takes it when the body is there: who sends slowly
+// holds no slot. A body that nobody reads, as on a GET, puts nothing off.
 func (c *call) begin(interaction string) error {
 	switch interaction {
 	case "search-type", "everything", "bundle":
 		c.class = limit.Heavy
 	}
-	if c.ContentLength != 0 {
+	if c.ContentLength != 0 && (c.Method == http.MethodPost || c.Method == http.MethodPut) {
 		return nil
 	}
 	return c.enter()

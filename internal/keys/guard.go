@@ -19,8 +19,8 @@ import (
 type Limits struct {
 	Window  time.Duration // 0 = a minute
 	Refused int           // distinct tenants with refused proofs; 0 = 20
-	Granted int           // distinct tenants granted; 0 = 1,000
-	Stop    time.Duration // how long an identity stays stopped; 0 = until an operator resumes it
+	Granted int           // distinct tenants granted; 0 = 10,000
+	Stop    time.Duration // how long an identity stays stopped; 0 = until an operator resumes it, and after too many grants 5 minutes
 }
 
 func (l Limits) withDefaults() Limits {
@@ -31,7 +31,7 @@ func (l Limits) withDefaults() Limits {
 		l.Refused = 20
 	}
 	if l.Granted == 0 {
-		l.Granted = 1000
+		l.Granted = 10_000
 	}
 	return l
 }
@@ -116,6 +116,10 @@ func (b *Broker) admit(ctx context.Context, identity string) error {
 	return nil
 }
 
+// grantedStop ends a stop after too many grants by itself: each had a live token, so it may be a cell that serves more tenants than
+// was thought, and all of them wait.
+const grantedStop = 5 * time.Minute
+
 // watch counts a lease, and stops the identity when it asked for too many tenants: one event, one line, one count. The lease that
 // went too far is not given.
 func (b *Broker) watch(ctx context.Context, identity string, t tenant.ID, granted bool) error {
@@ -126,7 +130,11 @@ func (b *Broker) watch(ctx context.Context, identity string, t tenant.ID, grante
 	e := audit.New(audit.Event{Type: "security", Subtype: "identity-stopped", Action: audit.Execute, Outcome: audit.SeriousFail, OutcomeDesc: reason,
 		Agent: audit.Agent{Kind: "service", ID: identity}, Source: audit.Source{Role: "keys"}, Entity: audit.Entity{Type: "service", ID: phi.Text(identity)},
 		Decision: audit.Decision{Policy: "broker/1", Reason: reason}, Before: "active", After: "stopped"})
-	made, err := b.store.Stop(ctx, identity, reason, b.guard.limits.Stop, e)
+	stop := b.guard.limits.Stop
+	if stop == 0 && granted {
+		stop = grantedStop
+	}
+	made, err := b.store.Stop(ctx, identity, reason, stop, e)
 	if err != nil {
 		return err // not stopped, and no lease: the next request comes here again
 	}

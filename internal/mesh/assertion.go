@@ -18,8 +18,9 @@ import (
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
-// assertionLife is how long an assertion may be on its way, a dial and a handshake included.
-const assertionLife = 30 * time.Second
+// assertionLife is how long an assertion may be on its way: a dial, a handshake, and the difference of two machines' clocks. Replays are
+// told by their number, not by time.
+const assertionLife = 2 * time.Minute
 
 // An assertion travels in one header: base64url of its payload, a dot, base64url of HMAC-SHA-256 under the session's key over
 // the payload and over what of the request it is for (verb, raw query, hash of the Authorization header). HMAC, because a
@@ -152,6 +153,11 @@ const (
 // notAsserted is the one public answer; the reason is for the record.
 func notAsserted(reason string) error {
 	kind := fault.Unauthenticated
+	if reason == unknownSession { // it was pushed out by others of the same identity: the edge makes a new one, and the caller comes again
+		f := fault.New(fault.Unavailable, "the edge is not known here now")
+		f.RetryAfter = time.Second
+		return f
+	}
 	if reason == foreignAudience || reason == foreignSession {
 		kind = fault.Forbidden
 	}

@@ -31,6 +31,9 @@ func HandleForward(s *Server, name string, fn Forwarded) {
 		r.Header.Del(forwardHeader)
 		a, err := s.assert(peer, name, header, r)
 		if err != nil {
+			if fault.Is(err, fault.Unavailable) {
+				w.Header().Set("Connection", "close") // a new connection introduces itself
+			}
 			s.refuse(w, r, err, true)
 			return
 		}

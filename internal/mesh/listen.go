@@ -36,8 +36,13 @@ func listen(l net.Listener, src Source, refused func(refusal, string)) *listener
 func (l *listener) loop() {
 	for {
 		c, err := l.Listener.Accept()
-		if ne, ok := err.(net.Error); ok && ne.Timeout() { //nolint:errorlint // as net/http does
-			continue
+		if ne, ok := err.(net.Error); ok && (ne.Timeout() || ne.Temporary()) { //nolint:errorlint,staticcheck // as net/http does: out of files passes
+			select {
+			case <-time.After(50 * time.Millisecond):
+				continue
+			case <-l.done:
+				return
+			}
 		}
 		if err != nil {
 			l.stop(err)

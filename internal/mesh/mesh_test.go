@@ -146,11 +146,16 @@ func newJournal(t testing.TB, self mesh.Identity) (*mesh.Journal, *ledger, func(
 // serve starts a role on a socket; methods are added by add.
 func serve(t testing.TB, self mesh.Identity, src mesh.Source, add func(*mesh.Server)) *role {
 	t.Helper()
+	sock, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	return serveOn(t, sock, self, src, add)
+}
+
+func serveOn(t testing.TB, sock net.Listener, self mesh.Identity, src mesh.Source, add func(*mesh.Server)) *role {
+	t.Helper()
 	j, l, end := newJournal(t, self)
 	s := mesh.NewServer(self, j, slog.New(slog.DiscardHandler))
 	add(s)
-	sock, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(sock, src) }()
 	t.Cleanup(func() {

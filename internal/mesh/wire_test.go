@@ -289,7 +289,7 @@ func TestAssertions(t *testing.T) {
 		{"another MAC", "altered assertion or request", l, "GET", "q=1", "Bearer token", flip(good, len(good)-5), 401},
 		{"junk", "malformed assertion", l, "GET", "q=1", "Bearer token", "junk", 401},
 		{"junk in two parts", "malformed assertion", l, "GET", "q=1", "Bearer token", "ju.nk", 401},
-		{"a key that nobody introduced", "assertion under an unknown key", l, "GET", "q=1", "Bearer token", func() string { _, v := stranger.Sign(a, request("GET", "q=1", nil)); return v }(), 401},
+		{"a key that nobody introduced", "assertion under an unknown key", l, "GET", "q=1", "Bearer token", func() string { _, v := stranger.Sign(a, request("GET", "q=1", nil)); return v }(), 503},
 		{"by another edge", "assertion under another edge's key", second, "GET", "q=1", "Bearer token", made(), 403},
 		{"for another cell", "assertion for another role or cell", l, "GET", "q=1", "Bearer token", l.SignFor(id(mesh.Cell, "c2"), a, request("GET", "q=1", nil)), 403},
 		{"for control", "assertion for another role or cell", l, "GET", "q=1", "Bearer token", l.SignFor(id(mesh.Control, ""), a, request("GET", "q=1", nil)), 403},

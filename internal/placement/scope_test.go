@@ -70,7 +70,7 @@ func charts(t *testing.T) (*placement.Charts, *pg.Pool) {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return placement.NewCharts(pool, 0, nil), pool
+	return placement.NewCharts(pool, 0, func(tenant.ID) {}), pool
 }
 
 func scope(t *testing.T, s tenant.State) placement.Scope {

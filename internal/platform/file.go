@@ -68,7 +68,7 @@ type DSNs struct {
 // LeasesFile bounds what one service identity may ask the broker for before it is stopped.
 type LeasesFile struct {
 	Refused int `json:"refused_tenants,omitempty"` // distinct tenants with refused proofs in a minute; 0 = 20
-	Granted int `json:"granted_tenants,omitempty"` // distinct tenants granted in a minute; 0 = 1,000
+	Granted int `json:"granted_tenants,omitempty"` // distinct tenants granted in a minute; 0 = 10,000
 	Stop    int `json:"stop_seconds,omitempty"`    // how long it stays stopped; 0 = until an operator resumes it
 }
 

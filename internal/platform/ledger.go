@@ -65,6 +65,9 @@ func (f *File) openLedger(ctx context.Context, o *Opened) (err error) {
 	}
 	o.Ledger.Keys, o.Ledger.Public = map[string]string{}, f.LogPublic
 	for role, file := range f.LogKeys {
+		if !o.Roles.Has(role) {
+			continue // a role's key is for its own process
+		}
 		b, err := os.ReadFile(file)
 		if err != nil {
 			return fmt.Errorf("read the key of the logs of %s: %w", role, err)

@@ -42,7 +42,9 @@ const roleSQL = `  SELECT 'the role is superuser' FROM me WHERE rolsuper
   UNION ALL SELECT 'the role owns a ' || CASE d.classid WHEN 'pg_database'::regclass THEN 'database' WHEN 'pg_namespace'::regclass THEN 'schema' WHEN 'pg_class'::regclass THEN 'table'
     WHEN 'pg_proc'::regclass THEN 'function' ELSE 'thing' END FROM pg_shdepend d, me WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = me.oid AND d.deptype = 'o'
   UNION ALL SELECT 'the role may enter the database ' || d.datname FROM pg_database d, me WHERE d.datallowconn AND d.datname <> current_database() AND NOT me.rolsuper
-    AND d.datname NOT IN ('postgres', 'template1', 'rdsadmin', 'cloudsqladmin', 'azure_maintenance') AND has_database_privilege(me.oid, d.oid, 'CONNECT')
+    AND d.datdba = (SELECT datdba FROM db) AND has_database_privilege(me.oid, d.oid, 'CONNECT')
+  UNION ALL SELECT 'the role ' || r.rolname || ' bypasses row security and may enter' FROM pg_roles r, db, me WHERE r.rolbypassrls AND r.rolcanlogin AND NOT r.rolsuper AND r.oid <> me.oid
+    AND has_database_privilege(r.oid, db.oid, 'CONNECT')
   UNION ALL SELECT coalesce(r.rolname, 'everybody') || ' may enter the database' FROM db, me, aclexplode(coalesce(db.datacl, acldefault('d', db.datdba))) a
     LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE a.privilege_type = 'CONNECT' AND a.grantee NOT IN (db.datdba, me.oid)
   UNION ALL SELECT 'the role may make ' || p.what FROM db, me, (VALUES ('CREATE', 'schemas'), ('TEMPORARY', 'temporary tables')) AS p(priv, what)
@@ -83,6 +85,7 @@ const tablesSQL = `  UNION ALL SELECT coalesce(r.rolname, 'everybody') || ' has 
     WHERE r.name = 'audit' AND NOT a.attnotnull AND a.attname <> 'digest'
   UNION ALL SELECT label || ' is inherited from or by another table' FROM walled w WHERE EXISTS (SELECT 1 FROM pg_inherits WHERE w.oid IN (inhrelid, inhparent))
   UNION ALL SELECT label || ' is no ordinary table' FROM walled WHERE relkind <> 'r'
+  UNION ALL SELECT r.label || ' does not survive a crash' FROM rel r JOIN pg_class c ON c.oid = r.oid WHERE r.name IS NOT NULL AND c.relpersistence <> 'p'
 `
 
 // objectsSQL: nothing that could carry rows past the walls is there at all.

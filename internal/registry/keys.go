@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
+	"github.com/cordon-ehr/cordon/internal/fault"
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
 
@@ -26,7 +27,7 @@ func (g *Registry) BeginKeys(ctx context.Context, id tenant.ID, e audit.Event) (
 }
 
 // MirrorKeys writes what the broker says of a tenant's keys, and raises the directory's version when it is new. An answer that is older
-// than what stands there changes nothing. set is nil where the broker gives no public keys: disabled.
+// than what stands there changes nothing, and is a Conflict. set is nil where the broker gives no public keys: disabled.
 func (g *Registry) MirrorKeys(ctx context.Context, id tenant.ID, disabled bool, generation int64, set *jose.JSONWebKeySet) error {
 	state := map[bool]string{true: "disabled", false: "enabled"}[disabled]
 	var keys []byte
@@ -39,8 +40,15 @@ func (g *Registry) MirrorKeys(ctx context.Context, id tenant.ID, disabled bool, 
 	return g.pool.Tx(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `UPDATE tenant SET keys_state = $2, keys_generation = $3, jwks = coalesce($4::jsonb, jwks), changed = now()
 WHERE id = $1 AND keys_generation <= $3 AND (keys_state, keys_generation, jwks) IS DISTINCT FROM ($2, $3, coalesce($4::jsonb, jwks))`, id.Bytes(), state, generation, keys)
-		if err != nil || tag.RowsAffected() == 0 {
+		if err != nil {
 			return err
+		}
+		if tag.RowsAffected() == 0 {
+			var newer bool
+			if err := tx.QueryRow(ctx, `SELECT keys_generation > $2 FROM tenant WHERE id = $1`, id.Bytes(), generation).Scan(&newer); err != nil || !newer {
+				return err
+			}
+			return fault.New(fault.Conflict, "the keyring is older than the directory: was its database restored? The directory keeps what it has")
 		}
 		_, err = tx.Exec(ctx, `UPDATE directory SET version = version + 1`)
 		return err
