@@ -14,7 +14,8 @@ const (
 	trailNewestSQL   = `SELECT id, recorded, patient, keyver, body, digest FROM audit WHERE tenant = $1 AND id > $2 AND id < $3 ORDER BY id DESC LIMIT $4`
 	patientSQL       = `SELECT id, recorded, patient, keyver, body, digest FROM audit WHERE tenant = $1 AND patient <> 0 AND patient = $5 AND id > $2 AND id < $3 ORDER BY id LIMIT $4`
 	patientNewestSQL = `SELECT id, recorded, patient, keyver, body, digest FROM audit WHERE tenant = $1 AND patient <> 0 AND patient = $5 AND id > $2 AND id < $3 ORDER BY id DESC LIMIT $4`
-	trailOnlySQL     = `SELECT id, recorded, patient, keyver, body, digest FROM audit WHERE tenant = $1 AND id = ANY($2) ORDER BY id DESC LIMIT $3`
+	// The rows are found first and ordered then (OFFSET 0 is a fence): else a planner may walk all of a short trail in the order wanted.
+	trailOnlySQL = `SELECT * FROM (SELECT id, recorded, patient, keyver, body, digest FROM audit WHERE tenant = $1 AND id = ANY($2) OFFSET 0) AS found ORDER BY id DESC LIMIT $3`
 )
 
 // Trail gives a page of a tenant's event rows: of all, or of one patient by its blind id (0 = of all).
