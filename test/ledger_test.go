@@ -125,6 +125,20 @@ func TestLogsVerify(t *testing.T) {
 			t.Errorf("witness: %d %s", r.Code, r.Err)
 		}
 	}
+	// The log of another tenant under this one's name is not this log.
+	m := charted(t, p)
+	if b, err := os.ReadFile(state); err != nil || os.WriteFile(state, []byte(strings.ReplaceAll(string(b), "/tenants/"+n.Slug+"/", "/tenants/"+m.Slug+"/")), 0o600) != nil {
+		t.Fatal(err)
+	}
+	if r := cordontest.Cordon(t, env, "audit", "witness", "--tenant", m.Slug, "--state", state); r.Code == 0 {
+		t.Errorf("witness of another tenant's log in its place: %s", r.Out)
+	}
+	if r := cordontest.Cordon(t, nil, "audit", "verify", "--export", dir, "--tenant", m.Slug); r.Code == 0 || !strings.Contains(r.Err, n.ID) {
+		t.Errorf("the export of another tenant is verified as this one's: %d %s%s", r.Code, r.Out, r.Err)
+	}
+	if r := cordontest.Cordon(t, nil, "audit", "verify", "--export", dir, "--tenant", n.Slug); r.Code != 0 || !strings.Contains(r.Out, "keys are the export's own") {
+		t.Errorf("offline, with the export's keys: %d %s%s", r.Code, r.Out, r.Err)
+	}
 }
 
 // ids gives the ids of a log's rows, in its order.
@@ -159,7 +173,7 @@ func TestTamperingIsNamed(t *testing.T) {
 		{"time", "", `UPDATE audit SET recorded = recorded + 1 WHERE %[1]s AND id = $1 AND $2 <> id`, 1, []string{"edited"}},
 		{"patient", "cordon_cell1", `UPDATE audit SET patient = patient + 1 WHERE %[1]s AND id = $1 AND $2 <> id`, 1, []string{"edited"}},
 		{"digest", "cordon_cell1", `UPDATE audit SET digest = NULL WHERE %[1]s AND id = $1 AND $2 <> id`, 1, []string{"edited"}},
-		{"MAC", "cordon_control", `UPDATE audit SET mac = NULL WHERE %[1]s AND id = $2 AND $1 <> id`, 2, []string{"forged"}},
+		{"MAC", "cordon_control", `UPDATE audit SET mac = '\x00' WHERE %[1]s AND id = $2 AND $1 <> id`, 2, []string{"forged"}},
 		{"id", "", `UPDATE audit SET id = gen_random_uuid() WHERE %[1]s AND id = $1 AND $2 <> id`, 1, []string{"deleted"}},
 		{"delete", "", `DELETE FROM audit WHERE %[1]s AND id = $1 AND $2 <> id`, 1, []string{"deleted"}},
 		{"insert old", "", `INSERT INTO audit (id, xid, %[2]s) SELECT '00000000-0000-7000-8000-0000000000bb', xid, %[2]s FROM audit WHERE %[1]s AND id = $1 AND $2 <> id`, 3, []string{"inserted"}},

@@ -155,7 +155,7 @@ func TestTrailHoldsWithoutRowSecurity(t *testing.T) {
 	alpha.Do(t, http.MethodGet, "/AuditEvent", nil).Want(t, http.StatusOK)
 	for _, database := range []string{"cordon_control", "cordon_keyring"} { // clear events: what they say of their tenant is compared
 		id := ""
-		if err := p.SuperuserOn(t, database).QueryRow(t.Context(), `INSERT INTO audit (id, recorded, tenant, body) SELECT id, recorded, $1, body FROM audit WHERE tenant = $2 ORDER BY id DESC LIMIT 1 RETURNING id::text`,
+		if err := p.SuperuserOn(t, database).QueryRow(t.Context(), `INSERT INTO audit (id, recorded, tenant, body, mac) SELECT id, recorded, $1, body, mac FROM audit WHERE tenant = $2 ORDER BY id DESC LIMIT 1 RETURNING id::text`,
 			alpha.ID, bravo.ID).Scan(&id); err != nil {
 			t.Fatal(err)
 		}

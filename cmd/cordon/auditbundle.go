@@ -152,9 +152,10 @@ func keysIn(file string) (ledger.Verifiers, error) {
 	return ledger.ParseVerifiers(strings.Fields(string(b))...)
 }
 
-// verifyExport checks an export with public keys alone.
-func verifyExport(dir, keyFile string) (v verdict, err error) {
-	if keyFile == "" {
+// verifyExport checks an export with public keys alone. tenant is whose it must be: a slug or an id; "" = anybody's.
+func verifyExport(dir, keyFile, tenant string) (v verdict, err error) {
+	own := keyFile == ""
+	if own {
 		keyFile = filepath.Join(dir, "keys.txt")
 	}
 	keys, err := keysIn(keyFile)
@@ -169,7 +170,12 @@ func verifyExport(dir, keyFile string) (v verdict, err error) {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return v, fmt.Errorf("manifest.json is damaged: %w", err)
 	}
-	v = verdict{Problems: []ledger.Problem{}, Logs: []ledger.Report{}}
+	v = verdict{Problems: []ledger.Problem{}, Logs: []ledger.Report{}, OwnKeys: own}
+	whose, at := ledger.Stated(m.Statement)
+	v.Exported = at
+	if tenant != "" && tenant != m.Tenant && tenant != whose {
+		return v, fmt.Errorf("the export is of the tenant %q (%s)", m.Tenant, whose)
+	}
 	var logs []ledger.Exported
 	for _, l := range m.Logs {
 		x, bad := readExported(dir, l)

@@ -22,7 +22,7 @@ func logsPath(tenant string) string {
 
 type auditVerifyCmd struct {
 	global
-	Tenant string `help:"Slug of the tenant; without it, the platform's own logs are verified."`
+	Tenant string `help:"Slug of the tenant, or with --export its id, too; without it, the platform's own logs are verified, or whatever the export holds."`
 	Export string `help:"Verify an export in this folder instead, offline." type:"existingdir"`
 	Key    string `help:"File with the public keys to trust (cordon audit keys), for --export; else those in the export." type:"existingfile"`
 }
@@ -34,6 +34,8 @@ type verdict struct {
 	Problems []ledger.Problem `json:"problems"`
 	Warnings []ledger.Problem `json:"warnings,omitempty"`
 	Logs     []ledger.Report  `json:"logs"`
+	Exported string           `json:"exported,omitempty"` // when, as the export's statement says
+	OwnKeys  bool             `json:"own_keys,omitempty"` // of the export, not of whoever verifies it
 }
 
 var errProblems = errors.New("the audit trail is not what was recorded")
@@ -55,7 +57,7 @@ func (c *auditVerifyCmd) Run(ctx context.Context) error {
 
 func (c *auditVerifyCmd) verify(ctx context.Context) (v verdict, err error) {
 	if c.Export != "" {
-		return verifyExport(c.Export, c.Key)
+		return verifyExport(c.Export, c.Key, c.Tenant)
 	}
 	con, err := c.connect()
 	if err != nil {
@@ -67,12 +69,21 @@ func (c *auditVerifyCmd) verify(ctx context.Context) (v verdict, err error) {
 func (v verdict) print() {
 	for _, l := range v.Logs {
 		fmt.Printf("%s  %d events  root %s\n", l.Log, l.Size, l.Root)
+		for kind, more := range l.Omitted {
+			fmt.Printf("%s  %d further problems: %s\n", l.Log, more, kind)
+		}
 	}
 	for _, p := range v.Warnings {
 		fmt.Println("warning:", line(p))
 	}
 	for _, p := range v.Problems {
 		fmt.Println("PROBLEM:", line(p))
+	}
+	if v.Exported != "" {
+		fmt.Println("exported:", v.Exported)
+	}
+	if v.OwnKeys {
+		fmt.Println("warning: the keys are the export's own; whoever made it may have made them (--key names yours)")
 	}
 	if v.OK {
 		fmt.Printf("ok: %d events, root %s\n", v.Size, v.Root)
@@ -198,6 +209,22 @@ type auditWitnessCmd struct {
 type seen struct {
 	Keys  []string          `json:"keys"`  // trusted since the first look
 	Notes map[string][]byte `json:"notes"` // newest checkpoint by log
+	Logs  map[string]string `json:"logs"`  // name of the log by what was asked for: another log in its place does not pass
+}
+
+// follow checks one log's answer against what was seen of it.
+func (s *seen) follow(keys ledger.Verifiers, asked string, p ledger.Progress) error {
+	if log, ok := s.Logs[asked]; ok && log != p.Log {
+		return fmt.Errorf("%s was %s before, and is %s now", asked, log, p.Log)
+	}
+	note, err := p.Follow(keys, s.Notes[p.Log])
+	if err != nil {
+		return err
+	}
+	if len(note) > 0 {
+		s.Notes[p.Log], s.Logs[asked] = note, p.Log
+	}
+	return nil
 }
 
 // Run looks at a tenant's logs from outside: each must go on from what was seen before.
@@ -216,6 +243,9 @@ func (c *auditWitnessCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read what was seen before: %w", err)
 	}
+	if s.Logs == nil {
+		s.Logs = map[string]string{}
+	}
 	keys, err := ledger.ParseVerifiers(s.Keys...)
 	if err != nil {
 		return err
@@ -230,17 +260,16 @@ func (c *auditWitnessCmd) Run(ctx context.Context) error {
 		if err := con.call(ctx, http.MethodGet, at, nil, &p); err != nil {
 			return err
 		}
-		if old := s.Notes[p.Log]; len(old) > 0 {
+		if old := s.Notes[s.Logs[at]]; len(old) > 0 {
 			if err := con.call(ctx, http.MethodGet, fmt.Sprintf("%s?from=%d", at, ledger.SizeOf(old)), nil, &p); err != nil {
 				return err
 			}
 		}
-		note, err := p.Follow(keys, s.Notes[p.Log])
-		if err != nil {
+		if err := s.follow(keys, at, p); err != nil {
 			return err
 		}
-		if len(note) > 0 {
-			s.Notes[p.Log], sizes[p.Log] = note, p.Size
+		if len(p.Note) > 0 {
+			sizes[p.Log] = p.Size
 		}
 	}
 	if b, err = json.MarshalIndent(s, "", "  "); err != nil {

@@ -51,6 +51,17 @@ func TestSealedRows(t *testing.T) {
 	if _, err := later.Open(e.Tenant, one); err == nil {
 		t.Error("opens with another time")
 	}
+	for what, change := range map[string]func(*audit.Row){
+		"another patient":                      func(r *audit.Row) { r.Patient++ },
+		"no patient":                           func(r *audit.Row) { r.Patient = 0 },
+		"no patient, as older rows, no digest": func(r *audit.Row) { r.Patient, r.Digest = 0, nil },
+	} {
+		other := r
+		change(&other)
+		if _, err := other.Open(e.Tenant, one); err == nil {
+			t.Errorf("opens with %s", what)
+		}
+	}
 	if r.Entry().Leaf(e.Tenant) == later.Entry().Leaf(e.Tenant) || r.Entry().Leaf(e.Tenant) == r.Entry().Leaf(tenant.NewID()) {
 		t.Error("the ledger's leaf does not bind time and tenant")
 	}

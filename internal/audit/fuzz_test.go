@@ -49,7 +49,7 @@ func FuzzOpenRow(f *testing.F) {
 		if version == 0 {
 			return // in clear, and no secret
 		}
-		r := Row{Body: body, Recorded: recorded, KeyVersion: version}
+		r := Row{Body: body, Recorded: recorded, KeyVersion: version, Patient: row.Patient, Digest: row.Digest}
 		copy(r.ID[:], id)
 		same := bytes.Equal(body, row.Body) && r.ID == row.ID && recorded == row.Recorded && version == 1
 		if _, err := r.Open(of, keys); (err == nil) != same {

@@ -24,9 +24,13 @@ type Row struct {
 	Digest     []byte // ledger.Digest of a sealed event; nil in clear, and in rows older than digests
 }
 
-// place binds a sealed event to its tenant, identity and time.
-func place(t tenant.ID, id uuid.UUID, recorded int64) seal.Place {
-	return seal.Place{Tenant: t, Table: "audit", Sub: id, Version: recorded}
+// place binds a sealed event to its tenant, identity, time and patient. The patient is outside of it in rows older than digests.
+func (r Row) place(t tenant.ID) seal.Place {
+	p := seal.Place{Tenant: t, Table: "audit", Sub: r.ID, Version: r.Recorded}
+	if len(r.Digest) > 0 {
+		p.ID = r.Patient
+	}
+	return p
 }
 
 // Seal makes the row of a tenant's event, sealed under its audit key. patient is the blind id of e.Patient, or 0. An event that is not
@@ -41,7 +45,7 @@ func Seal(e Event, k *seal.Key, patient int64) (Row, error) {
 	_, _ = rand.Read(salt[:]) // never fails since Go 1.24: it ends the process instead
 	digest := ledger.Digest(salt[:], json)
 	r.Digest = digest[:]
-	r.Body = k.Seal(nil, compact(salt, json), place(e.Tenant, e.ID, r.Recorded))
+	r.Body = k.Seal(nil, compact(salt, json), r.place(e.Tenant))
 	return r, nil
 }
 
@@ -71,7 +75,7 @@ func (r Row) Unseal(t tenant.ID, key KeyFor) (salt, json []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	plain, err := k.Open(nil, r.Body, place(t, r.ID, r.Recorded))
+	plain, err := k.Open(nil, r.Body, r.place(t))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -89,9 +93,19 @@ func (r Row) Entry() ledger.Entry {
 	return e
 }
 
-// insertSQL runs under the tenant's context in the chart database; the policy checks the number.
-const insertSQL = `INSERT INTO audit (id, tenant, recorded, patient, keyver, body, digest)
-SELECT a, $1, b, c, d, e, f FROM unnest($2::uuid[], $3::int8[], $4::int8[], $5::int4[], $6::bytea[], $7::bytea[]) AS u(a, b, c, d, e, f)`
+// Whole is a column's value. The columns are NOT NULL; where somebody changed that and emptied one, it is a number that no event has,
+// so that the row is found to be edited.
+func Whole[T int32 | int64](v *T) T {
+	if v == nil {
+		return T(-1)
+	}
+	return *v
+}
+
+// insertSQL runs under the tenant's context in the chart database; the policy checks the number. It names the transaction, whatever
+// default somebody gave the column: a row with another number is in no log.
+const insertSQL = `INSERT INTO audit (id, tenant, recorded, patient, keyver, body, digest, xid)
+SELECT a, $1, b, c, d, e, f, pg_current_xact_id() FROM unnest($2::uuid[], $3::int8[], $4::int8[], $5::int4[], $6::bytea[], $7::bytea[]) AS u(a, b, c, d, e, f)`
 
 // againSQL is insertSQL when nobody knows whether it was committed: what is there already stays once.
 const againSQL = insertSQL + ` WHERE NOT EXISTS (SELECT 1 FROM audit AS x WHERE x.tenant = $1 AND x.id = u.a)`

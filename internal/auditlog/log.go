@@ -52,7 +52,7 @@ func (l *Log) Insert(ctx context.Context, tx pgx.Tx, e audit.Event) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body, mac) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant, id) DO NOTHING`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body, l.mac(e.Tenant, r.Entry()))
+	_, err = tx.Exec(ctx, `INSERT INTO audit (id, recorded, tenant, body, mac, xid) VALUES ($1, $2, $3, $4, $5, pg_current_xact_id()) ON CONFLICT (tenant, id) DO NOTHING`, r.ID, r.Recorded, e.Tenant.Bytes(), r.Body, l.mac(e.Tenant, r.Entry()))
 	if err == nil {
 		l.mark(e.Tenant) // before the commit: the log is looked at later, and again when the row is not there yet
 	}
@@ -64,11 +64,10 @@ func (l *Log) Record(ctx context.Context, e audit.Event) error {
 	return audit.Unwritable(l.pool.Tx(ctx, func(tx pgx.Tx) error { return l.Insert(ctx, tx, e) }))
 }
 
-// Opener gives a tenant's rows in clear, and refuses those that this role did not write. Rows without a MAC are older than MACs:
-// they stand before all that have one.
+// Opener gives a tenant's rows in clear, and refuses those that this role did not write.
 func (l *Log) Opener(t tenant.ID) ledger.Opener {
-	return func(r ledger.Row, legacy bool) (ledger.Opened, error) {
-		if len(r.MAC) == 0 && !legacy || len(r.MAC) > 0 && !hmac.Equal(r.MAC, l.mac(t, r.Entry)) {
+	return func(r ledger.Row) (ledger.Opened, error) {
+		if !hmac.Equal(r.MAC, l.mac(t, r.Entry)) {
 			return ledger.Opened{}, fault.New(fault.Internal, "the row is not of this role: its MAC is not good")
 		}
 		return ledger.Opened{JSON: r.Body}, nil
@@ -86,12 +85,12 @@ func (l *Log) Rows(ctx context.Context, t tenant.ID, after ledger.Position, incl
 	err = l.pool.Rows(ctx, sql, []any{t.Bytes(), after.Tx, after.ID, n}, func(r pgx.Rows) error {
 		var x ledger.Row
 		var id uuid.UUID
-		var recorded int64
+		var recorded *int64
 		if err := r.Scan(&x.Tx, &id, &recorded, &x.Body, &x.MAC); err != nil {
 			return err
 		}
 		x.Position.ID = id
-		x.Entry = audit.Row{ID: id, Recorded: recorded, Body: x.Body}.Entry()
+		x.Entry = audit.Row{ID: id, Recorded: audit.Whole(recorded), Body: x.Body}.Entry()
 		out = append(out, x)
 		return nil
 	})

@@ -95,7 +95,7 @@ func (c *Cell) opener(ctx context.Context, t tenant.ID, ticket, use string, by a
 		return nil, err
 	}
 	unseal := c.unsealer(ctx, t, ring, ticket, by)
-	return func(r ledger.Row, _ bool) (ledger.Opened, error) {
+	return func(r ledger.Row) (ledger.Opened, error) {
 		if r.Key == 0 {
 			return ledger.Opened{}, fault.New(fault.Internal, "an event of a chart that is not sealed")
 		}

@@ -115,7 +115,7 @@ func (k *Keeper) notes(ctx context.Context, n Name, size int64) ([][]byte, error
 }
 
 func (k *Keeper) events(ctx context.Context, n Name, size int64, open Opener, yield func(Line) error) error {
-	at, including, seq, legacy := Position{}, true, int64(0), true
+	at, including, seq := Position{}, true, int64(0)
 	for seq < size {
 		rows, err := k.cfg.Source.Rows(ctx, n.Tenant, at, including, page)
 		if err != nil {
@@ -129,12 +129,11 @@ func (k *Keeper) events(ctx context.Context, n Name, size int64, open Opener, yi
 			if r.Digest != ([32]byte{}) {
 				l.Digest = r.Digest[:]
 			}
-			o, err := open(r, legacy)
-			legacy = legacy && len(r.MAC) == 0
+			o, err := open(r)
 			switch {
 			case err != nil:
 				l.Unopened = fault.Of(err).Text
-			case !json.Valid(o.JSON): // a row in clear, older than MACs, that was edited
+			case !json.Valid(o.JSON): // a row in clear that was edited, or emptied
 				l.Unopened = "the event is not JSON"
 			default:
 				l.Salt, l.Event = o.Salt, o.JSON

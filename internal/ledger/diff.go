@@ -10,8 +10,8 @@ import (
 )
 
 // diff compares what rows a table (or an export) holds, in their order, with what the log says it held, and names each
-// difference. pending is how many rows follow the log's last one.
-func diff(r *Report, log, rows []Entry) (pending int) {
+// difference. pending are the indices of the rows that follow the log's last one.
+func diff(r *Report, log, rows []Entry) (pending []int) {
 	places := make(map[uuid.UUID]int, len(log))
 	for i, e := range log {
 		if first, twice := places[e.ID]; twice {
@@ -38,12 +38,12 @@ func diff(r *Report, log, rows []Entry) (pending int) {
 		switch {
 		case known && have[e.ID] == i:
 			next = int64(seq) + 1
-		case known && log[min(int(next), len(log)-1)] == e: // the second place of an event that the log has twice: told above
+		case known && next < int64(len(log)) && log[next] == e: // the second place of an event that the log has twice: told above
 			next++
 		case known:
 			r.add(at(next, e, KindDuplicate, "a second row of this event"))
 		case i > last:
-			pending++
+			pending = append(pending, i)
 		default:
 			r.add(at(next, e, KindInserted, "a row that is not in the log stands before rows that are"))
 		}

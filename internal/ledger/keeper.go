@@ -41,7 +41,23 @@ type Keeper struct {
 	busy  map[tenant.ID]*turn
 	stop  map[tenant.ID]*Broken
 	seen  map[tenant.ID]Checkpoint // newest checkpoint of each log that was found in storage
+
+	tried  map[tenant.ID]Head     // bookmarks that do not fit, and whose log's rows do not either
+	future map[tenant.ID]Position // rows of transactions to come that were told of
+	late   map[tenant.ID]*lag     // logs that are not up to date
+
+	verifying chan struct{} // holds a token while a log is verified: each holds its entries in memory
 }
+
+// lag is what a log waits for.
+type lag struct {
+	at    Position // the first row that waits; none when storage or the database fails
+	since time.Time
+	told  bool
+}
+
+// maxLag is how long committed rows may stay outside their log before an alert: until then a superuser can remove them unseen.
+const maxLag = time.Minute
 
 // turn lets one step of a log run at a time.
 type turn struct {
@@ -58,7 +74,8 @@ func NewKeeper(cfg Config) *Keeper {
 		cfg.Sweep = time.Minute
 	}
 	return &Keeper{cfg: cfg, store: cfg.Store, keys: cfg.Verifiers.Of(cfg.Stream), cache: &cache{}, wake: make(chan struct{}, 1),
-		dirty: map[tenant.ID]bool{}, busy: map[tenant.ID]*turn{}, stop: map[tenant.ID]*Broken{}, seen: map[tenant.ID]Checkpoint{}}
+		dirty: map[tenant.ID]bool{}, busy: map[tenant.ID]*turn{}, stop: map[tenant.ID]*Broken{}, seen: map[tenant.ID]Checkpoint{},
+		tried: map[tenant.ID]Head{}, future: map[tenant.ID]Position{}, late: map[tenant.ID]*lag{}, verifying: make(chan struct{}, 1)}
 }
 
 func (k *Keeper) name(t tenant.ID) Name { return Name{t, k.cfg.Stream} }
@@ -159,9 +176,36 @@ func (k *Keeper) Sequence(ctx context.Context, t tenant.ID) (again bool, err err
 		}
 		k.mu.Unlock()
 	}()
-	again, err = k.sequence(ctx, k.name(t))
+	wait, err := k.sequence(ctx, k.name(t))
 	k.settle(ctx, t, err)
-	return again, err
+	if ctx.Err() == nil {
+		k.lags(t, wait, err)
+	}
+	return wait != Position{}, err
+}
+
+// lags raises an alert, once, over a log that is not brought up to date for long: a transaction is held open, or storage is away.
+func (k *Keeper) lags(t tenant.ID, wait Position, err error) {
+	_, stopped := asBroken(err)
+	at := now(k.cfg.Now)
+	k.mu.Lock()
+	l := k.late[t]
+	switch {
+	case stopped, err == nil && wait == Position{}:
+		delete(k.late, t) // what is stopped has its own alert
+		l = nil
+	case l == nil || err == nil && l.at != wait:
+		l = &lag{at: wait, since: at}
+		k.late[t] = l
+	}
+	tell := l != nil && !l.told && at.Sub(l.since) > maxLag
+	if tell {
+		l.told = true
+	}
+	k.mu.Unlock()
+	if tell {
+		k.alert(k.name(t), &Broken{Kind: KindPending, Detail: "committed events are not in their log for more than a minute"})
+	}
 }
 
 // settle remembers whether a log is stopped, and raises the alert when it newly is.

@@ -90,7 +90,7 @@ func (w *world) add(n int, at time.Time) {
 	}
 }
 
-func opener(r ledger.Row, _ bool) (ledger.Opened, error) { return ledger.Opened{JSON: r.Body}, nil }
+func opener(r ledger.Row) (ledger.Opened, error) { return ledger.Opened{JSON: r.Body}, nil }
 
 func (w *world) Logs(context.Context) ([]tenant.ID, error) { return []tenant.ID{w.t}, nil }
 
@@ -366,7 +366,7 @@ func TestForgedRowsRaiseAlerts(t *testing.T) {
 	k := ledger.NewKeeper(ledger.Config{Stream: "cell", Store: w, Source: w, Signing: w.signing["cell"], Verifiers: w.verifiers, Log: slog.New(slog.DiscardHandler),
 		Alert: func(_ tenant.ID, _ string, b *ledger.Broken) { alerts = append(alerts, b.Kind+" "+b.Event) },
 		Genuine: func(tenant.ID) ledger.Opener {
-			return func(r ledger.Row, _ bool) (ledger.Opened, error) {
+			return func(r ledger.Row) (ledger.Opened, error) {
 				if r.Position.ID == w.rows[1].Position.ID {
 					return ledger.Opened{}, errCrash
 				}

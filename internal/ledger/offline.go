@@ -53,7 +53,13 @@ func VerifyExported(x Exported, v Verifiers) (*Report, error) {
 			narrow(r, n, points, log, lines)
 		}
 	}
-	diff(r, log, lines)
+	history(r, n, points, log)
+	for _, i := range diff(r, log, lines) {
+		r.add(at(int64(i), lines[i], KindInserted, "the event follows the log's last one"))
+	}
+	if extra := int64(len(lines)) - latest.Size; extra > 0 && !r.tells(KindInserted, "") {
+		r.add(Problem{Kind: KindInserted, Detail: fmt.Sprintf("the export has %d events more than the log", extra)})
+	}
 	return r, nil
 }
 
@@ -95,6 +101,24 @@ func (x Exported) lines(r *Report, n Name) []Entry {
 	return out
 }
 
+// history checks that the log, whose newest root is good, had every other signed root, too, and that no checkpoint was left out.
+func history(r *Report, n Name, points []opened, log []Entry) {
+	var f frontier
+	have := map[int64]bool{0: true}
+	for _, p := range points {
+		if !have[p.Prev] {
+			r.add(Problem{Kind: KindSignature, Detail: fmt.Sprintf("the checkpoint at %d follows one at %d, which the export does not have", p.Size, p.Prev)})
+		}
+		have[p.Size] = true
+		for f.size < p.Size && f.size < int64(len(log)) {
+			f.add(log[f.size].Leaf(n.Tenant))
+		}
+		if f.size == p.Size && f.root() != p.Root && p.Size != r.Size {
+			r.add(Problem{Kind: KindFork, Detail: fmt.Sprintf("the checkpoint at %d has a root that the log never had", p.Size)})
+		}
+	}
+}
+
 // narrow says between which two checkpoints a list of entries first departs from what was signed.
 func narrow(r *Report, n Name, points []opened, log, lines []Entry) {
 	var f frontier
@@ -117,7 +141,7 @@ func narrow(r *Report, n Name, points []opened, log, lines []Entry) {
 	r.add(p)
 }
 
-// VerifyStatement checks that an export holds the logs that it was made with, all of them.
+// VerifyStatement checks that an export holds the logs that it was made with, all of them, and each of the tenant that it was made for.
 func VerifyStatement(statement []byte, v Verifiers, logs []Exported) []Problem {
 	bad := func(detail string) []Problem { return []Problem{{Kind: KindSignature, Detail: detail}} }
 	control, ok := v[StreamControl]
@@ -144,10 +168,23 @@ func VerifyStatement(statement []byte, v Verifiers, logs []Exported) []Problem {
 		}
 		delete(have, name)
 	}
+	whose := strings.TrimPrefix(lines[0], "cordon/export/")
+	for _, l := range logs {
+		if !strings.HasPrefix(l.Log, "cordon/"+whose+"/") {
+			out = append(out, Problem{Log: l.Log, Kind: KindInserted, Detail: "the export was made for another tenant than this log's"})
+		}
+	}
 	for name := range have {
 		out = append(out, Problem{Log: name, Kind: KindInserted, Detail: "the export was made without this log"})
 	}
 	return out
+}
+
+// Stated is whose export a statement is about, and when it was made. It is as good as the statement (see VerifyStatement).
+func Stated(statement []byte) (tenant, at string) {
+	tenant, rest, _ := strings.Cut(strings.TrimPrefix(string(statement), "cordon/export/"), "\n")
+	at, _, _ = strings.Cut(rest, "\n")
+	return tenant, at
 }
 
 // Overall is one hash over logs: of the lines "origin size root", in the order given.

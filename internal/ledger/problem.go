@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/cordon-ehr/cordon/internal/tenant"
 )
@@ -41,16 +42,33 @@ type Report struct {
 	Made     string    `json:"made,omitempty"` // time of the newest checkpoint
 	Problems []Problem `json:"problems"`
 	Warnings []Problem `json:"warnings,omitempty"`
+
+	Omitted map[string]int `json:"omitted,omitempty"` // how many more there are of a kind
+	kinds   map[string]int // how many are told of each
 }
 
-// maxProblems bounds a report; the rest is counted.
+// maxProblems bounds what a report tells of each kind; the rest is counted. Many of one kind do not hide another.
 const maxProblems = 50
 
 func (r *Report) add(p Problem) {
 	p.Log = r.Log
-	if len(r.Problems) < maxProblems {
-		r.Problems = append(r.Problems, p)
+	if r.kinds == nil {
+		r.kinds = map[string]int{}
 	}
+	if r.kinds[p.Kind] < maxProblems {
+		r.kinds[p.Kind]++
+		r.Problems = append(r.Problems, p)
+		return
+	}
+	if r.Omitted == nil {
+		r.Omitted = map[string]int{}
+	}
+	r.Omitted[p.Kind]++
+}
+
+// tells whether a problem of the kind or about the event is in the report.
+func (r *Report) tells(kind, event string) bool {
+	return slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Kind == kind || event != "" && p.Event == event })
 }
 
 func (r *Report) warn(p Problem) {

@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -15,51 +17,152 @@ const page = 4096
 // sequence is the one way a log grows, after a crash as on any day:
 //
 //  1. the newest checkpoint in storage is the truth; a bookmark behind it is caught up by comparing rows with the log's entries,
-//  2. the row at the bookmark is still the log's last entry,
+//  2. the row at the bookmark is still the log's last entry; a bookmark at another row is set anew, from the log's beginning,
 //  3. new rows below the boundary are appended: tiles, then the checkpoint, then the witness, then the bookmark.
 //
 // A process that dies between any two of these leaves what step 1 of the next finds.
-func (k *Keeper) sequence(ctx context.Context, n Name) (again bool, err error) {
+//
+// wait is the first row that could still be overtaken; none when all that is committed is in the log.
+func (k *Keeper) sequence(ctx context.Context, n Name) (wait Position, err error) {
 	settled, _, err := k.cfg.Source.Boundary(ctx, n.Tenant)
 	if err != nil {
-		return false, err
+		return wait, err
 	}
-	head, err := k.cfg.Source.Head(ctx, n.Tenant)
+	mark, err := k.cfg.Source.Head(ctx, n.Tenant)
 	if err != nil {
-		return false, err
+		return wait, err
 	}
+	head := mark.plausible()
 	latest, err := k.latest(ctx, n, head)
 	if err != nil {
-		return false, err
+		return wait, err
+	}
+	head, rows, err := k.resume(ctx, n, mark.Size, head, latest)
+	if b, broken := asBroken(err); broken {
+		head, rows, err = k.anew(ctx, n, mark, latest, b)
+	}
+	if err == nil && mark.Size < 0 {
+		k.alert(n, &Broken{Kind: KindRolledBack, Detail: "the database's bookmark had a size that no log has; it was set right"})
 	}
 	for {
-		if head, err = k.catchUp(ctx, n, head, latest); err != nil {
-			return false, err
-		}
-		rows, legacy, err := k.fresh(ctx, n, head)
 		if err != nil {
-			return false, err
+			return wait, err
 		}
 		full := len(rows) == page
-		for i := range rows {
-			if rows[i].Tx >= settled {
-				rows, full, again = rows[:i], false, true
-				break
+		if i := slices.IndexFunc(rows, func(r Row) bool { return r.Tx >= settled }); i >= 0 {
+			if wait, err = k.waiting(ctx, n, rows[i:]); err != nil {
+				return wait, err
 			}
+			rows, full = rows[:i], false
 		}
 		if len(rows) > 0 {
-			k.genuine(n, head.Size, rows, legacy)
-			if latest, head, err = k.append(ctx, n, latest, head, rows); err != nil {
-				return again, err
+			from := latest.Size
+			latest, head, err = k.append(ctx, n, latest, head, rows)
+			if latest.Size > from { // signed, whatever came after
+				k.genuine(n, from, rows)
 			}
-		} else if head, err = k.cosign(ctx, n, latest, head); err != nil {
-			return again, err
+		} else {
+			head, err = k.cosign(ctx, n, latest, head)
 		}
-		if !full {
-			return again, nil
+		if err != nil || !full {
+			return wait, err
 		}
+		head, rows, err = k.resume(ctx, n, head.Size, head, latest)
 	}
 }
+
+// plausible is the bookmark, or none where no log could have it: whoever writes to the database writes it, too.
+func (h Head) plausible() Head {
+	if h.Size <= 0 {
+		return Head{}
+	}
+	if h.Cosigned < 0 || h.Cosigned > h.Size {
+		h.Cosigned = 0
+	}
+	return h
+}
+
+// resume brings a bookmark up to the newest checkpoint, and reads the rows after it. from is the size that the database has now.
+func (k *Keeper) resume(ctx context.Context, n Name, from int64, head Head, latest Checkpoint) (Head, []Row, error) {
+	head, err := k.catchUp(ctx, n, from, head, latest)
+	if err != nil {
+		return head, nil, err
+	}
+	if head.Size > 0 { // asked for after the row was read: a row of a transaction that had not ended then is not in any log
+		settled, _, err := k.cfg.Source.Boundary(ctx, n.Tenant)
+		if err != nil {
+			return head, nil, err
+		}
+		if head.Last.Tx >= settled {
+			return head, nil, &Broken{Kind: KindRolledBack, Detail: "the bookmark is ahead of every transaction that has ended"}
+		}
+	}
+	rows, err := k.fresh(ctx, n, head)
+	return head, rows, err
+}
+
+// anew reads the log from its beginning, once for each bookmark that does not fit: if the rows are what the log has, the bookmark
+// alone was changed. It is set right, with an alert. why is what was wrong with it, and stays so if the rows are others, too.
+func (k *Keeper) anew(ctx context.Context, n Name, mark Head, latest Checkpoint, why *Broken) (Head, []Row, error) {
+	k.mu.Lock()
+	tried, ok := k.tried[n.Tenant]
+	k.tried[n.Tenant] = mark
+	k.mu.Unlock()
+	if ok && tried == mark || mark.plausible().Size == 0 {
+		return mark, nil, why
+	}
+	head, rows, err := k.resume(ctx, n, mark.Size, Head{}, latest)
+	if _, broken := asBroken(err); broken {
+		return mark, nil, why
+	}
+	if err != nil {
+		k.forget(n)
+		return mark, nil, err
+	}
+	k.forget(n)
+	k.alert(n, &Broken{Kind: KindRolledBack, Detail: "the database's bookmark was not at the log's newest event; it was set right"})
+	return head, rows, nil
+}
+
+func (k *Keeper) forget(n Name) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.tried, n.Tenant)
+}
+
+func (k *Keeper) alert(n Name, b *Broken) {
+	if k.cfg.Alert != nil {
+		k.cfg.Alert(n.Tenant, n.Stream, b)
+	}
+}
+
+// waiting gives the first of rows that cannot be sequenced yet. One that can be seen is of a transaction that has ended, so its number
+// lies below those of transactions to come: another was written by hand. It waits for ever, and is told of once.
+func (k *Keeper) waiting(ctx context.Context, n Name, rows []Row) (Position, error) {
+	_, newest, err := k.cfg.Source.Boundary(ctx, n.Tenant)
+	if err != nil {
+		return Position{}, err
+	}
+	for _, r := range rows {
+		if r.Tx < newest {
+			continue
+		}
+		k.mu.Lock()
+		again := k.future[n.Tenant] == r.Position
+		k.future[n.Tenant] = r.Position
+		k.mu.Unlock()
+		if !again {
+			k.alert(n, &Broken{Kind: KindForged, Event: r.Entry.ID.String(), Detail: futureDetail})
+		}
+		break
+	}
+	if rows[0].Tx >= newest {
+		return Position{}, nil
+	}
+	return rows[0].Position, nil
+}
+
+const futureDetail = "a row of a transaction that has not begun: it was written by hand"
 
 // latest finds the newest checkpoint in storage. What this process knows is asked for again when the bookmark says otherwise.
 func (k *Keeper) latest(ctx context.Context, n Name, head Head) (Checkpoint, error) {
@@ -106,8 +209,10 @@ func (k *Keeper) know(n Name, c Checkpoint) {
 
 // catchUp moves a bookmark that is behind the newest checkpoint. The database must hold exactly the rows that the log has: one
 // that lost rows, or got others, is not signed over.
-func (k *Keeper) catchUp(ctx context.Context, n Name, head Head, latest Checkpoint) (Head, error) {
-	from := head.Size
+func (k *Keeper) catchUp(ctx context.Context, n Name, from int64, head Head, latest Checkpoint) (Head, error) {
+	if head.Size == latest.Size && head.Size > 0 || latest.Size == 0 {
+		return head, nil
+	}
 	for head.Size < latest.Size {
 		rows, err := k.cfg.Source.Rows(ctx, n.Tenant, head.Last, false, int(min(latest.Size-head.Size, page)))
 		if err != nil {
@@ -128,9 +233,6 @@ func (k *Keeper) catchUp(ctx context.Context, n Name, head Head, latest Checkpoi
 		head.Size += int64(len(rows))
 		head.Last = rows[len(rows)-1].Position
 	}
-	if from == latest.Size {
-		return head, nil
-	}
 	head.Root = latest.Root
 	return k.advance(ctx, n, from, head)
 }
@@ -146,41 +248,49 @@ func (k *Keeper) advance(ctx context.Context, n Name, from int64, to Head) (Head
 	return to, err
 }
 
-// fresh reads rows after the bookmark, and checks that its own row is still there. legacy tells that no row so far has a MAC.
-func (k *Keeper) fresh(ctx context.Context, n Name, head Head) (out []Row, legacy bool, err error) {
+// fresh reads rows after the bookmark, and checks that its own row is still there.
+func (k *Keeper) fresh(ctx context.Context, n Name, head Head) ([]Row, error) {
 	if head.Size == 0 {
-		out, err = k.cfg.Source.Rows(ctx, n.Tenant, Position{}, true, page)
-		return out, true, err
+		return k.cfg.Source.Rows(ctx, n.Tenant, Position{}, true, page)
 	}
 	rows, err := k.cfg.Source.Rows(ctx, n.Tenant, head.Last, true, page+1)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	last, err := k.entries(ctx, n, Checkpoint{Size: head.Size, Root: head.Root}, head.Size-1, 1)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if len(rows) == 0 || rows[0].Position != head.Last {
-		return nil, false, brokenAt(head.Size-1, last[0], KindTail, "the newest event of the log has no row")
+		return nil, brokenAt(head.Size-1, last[0], KindTail, "the newest event of the log has no row")
 	}
 	if rows[0].Entry != last[0] {
-		return nil, false, brokenAt(head.Size-1, last[0], KindEdited, "the row of the log's newest event was changed")
+		return nil, brokenAt(head.Size-1, last[0], KindEdited, "the row of the log's newest event was changed")
 	}
-	return rows[1:], len(rows[0].MAC) == 0, nil
+	return rows[1:], nil
 }
 
 // genuine raises an alert over rows that no role wrote, where that can be told without a tenant's key. They are sequenced all the
-// same: what is in the log cannot be taken back, and a log that stopped would leave later events without a witness.
-func (k *Keeper) genuine(n Name, from int64, rows []Row, legacy bool) {
+// same: what is in the log cannot be taken back, and a log that stopped would leave later events without a witness. There is one
+// alert for each checkpoint, once that is signed: whoever writes many rows raises few alerts.
+func (k *Keeper) genuine(n Name, from int64, rows []Row) {
 	if k.cfg.Genuine == nil {
 		return
 	}
 	open := k.cfg.Genuine(n.Tenant)
+	var first *Broken
+	count := 0
 	for i, r := range rows {
-		if _, err := open(r, legacy); err != nil && k.cfg.Alert != nil {
-			k.cfg.Alert(n.Tenant, n.Stream, brokenAt(from+int64(i), r.Entry, KindForged, "a row that no role of the platform wrote"))
+		if _, err := open(r); err != nil {
+			count++
+			if first == nil {
+				first = brokenAt(from+int64(i), r.Entry, KindForged, "")
+			}
 		}
-		legacy = legacy && len(r.MAC) == 0
+	}
+	if first != nil {
+		first.Detail = fmt.Sprintf("rows that no role of the platform wrote: %d, this is the first", count)
+		k.alert(n, first)
 	}
 }
 

@@ -20,53 +20,70 @@ type Opened struct {
 }
 
 // Opener makes a row's event readable, and thereby proves that a role of the platform wrote the row: a sealed one opens in its
-// place only, one in clear carries a MAC. legacy says that no row before it carried one.
-type Opener func(r Row, legacy bool) (Opened, error)
+// place only, one in clear carries a MAC.
+type Opener func(r Row) (Opened, error)
 
 // settleTime bounds how long a verification waits for transactions that began before it.
 const settleTime = 10 * time.Second
 
 // Catch brings a log up to everything that was committed before it was called.
 func (k *Keeper) Catch(ctx context.Context, t tenant.ID) error {
+	_, err := k.catch(ctx, t)
+	return err
+}
+
+// catch is Catch, and tells below which transaction all rows are in the log; or would be, if that had gone well.
+func (k *Keeper) catch(ctx context.Context, t tenant.ID) (settled uint64, err error) {
 	_, newest, err := k.cfg.Source.Boundary(ctx, t)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	end := time.NewTimer(settleTime)
 	defer end.Stop()
 	for {
-		settled, _, err := k.cfg.Source.Boundary(ctx, t)
+		now, _, err := k.cfg.Source.Boundary(ctx, t)
 		if err == nil {
+			settled = now
 			_, err = k.Sequence(ctx, t)
 		}
 		if err != nil && !errors.Is(err, errOvertaken) {
-			return err
+			return settled, err
 		}
 		if err == nil && settled >= newest {
-			return nil
+			return settled, nil
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return settled, ctx.Err()
 		case <-end.C:
-			return fault.New(fault.Unavailable, "a transaction that began before has not ended")
+			return settled, fault.New(fault.Unavailable, "a transaction that began before has not ended")
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
 
 // Verify recomputes a log from its rows and from storage, and names what does not agree.
-// An error says that it could not be done, not that something is wrong.
+// An error says that it could not be done, not that something is wrong. One log at a time is verified; others wait.
 func (k *Keeper) Verify(ctx context.Context, t tenant.ID, open Opener) (*Report, error) {
+	select {
+	case k.verifying <- struct{}{}:
+		defer func() { <-k.verifying }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	n := k.name(t)
 	r := &Report{Log: n.Origin(), Problems: []Problem{}}
-	caught := k.Catch(ctx, t)
+	settled, caught := k.catch(ctx, t)
 	stopped, isBroken := asBroken(caught)
 	if caught != nil && !isBroken && ctx.Err() != nil {
 		return nil, caught
 	}
 	if caught != nil && !isBroken {
 		r.add(Problem{Kind: KindPending, Detail: "the log could not be brought up to date: " + fault.Of(caught).Text})
+	}
+	head, err := k.cfg.Source.Head(ctx, t) // before storage: what it names is there by then
+	if err != nil {
+		return nil, err
 	}
 	log, err := k.stored(ctx, n, r)
 	if err != nil {
@@ -76,13 +93,20 @@ func (k *Keeper) Verify(ctx context.Context, t tenant.ID, open Opener) (*Report,
 	if err != nil {
 		return nil, err
 	}
+	if head.Size > log.latest.Size {
+		r.add(Problem{Kind: KindStorage, Detail: fmt.Sprintf("write-once storage shows %d events; the database names a checkpoint of %d", log.latest.Size, head.Size),
+			Object: n.checkpointKey(head.Size)})
+	}
 	k.settleStorage(r, n, log, rows)
 	if isBroken && (log.latest.Size == 0 || stopped.Kind != KindTail && stopped.Kind != KindEdited) {
 		r.add(stopped.problem())
 	}
-	pending := diff(r, log.entries, rows)
-	if pending > 0 && caught != nil && isBroken {
-		r.add(Problem{Kind: KindPending, Detail: fmt.Sprintf("%d rows follow the log's last event; the log is stopped", pending)})
+	k.outside(r, opened, diff(r, log.entries, rows), settled, isBroken)
+	if isBroken && !r.tells(stopped.Kind, stopped.Event) {
+		r.add(stopped.problem())
+	}
+	if err := k.ahead(ctx, n, r); err != nil {
+		return nil, err
 	}
 	known := map[string]bool{}
 	for _, p := range r.Problems {
@@ -100,6 +124,47 @@ func (k *Keeper) Verify(ctx context.Context, t tenant.ID, open Opener) (*Report,
 	return r, nil
 }
 
+// outside tells of rows after the log's last one that must be in it: of a stopped log, and of transactions that had ended before the
+// log was brought up to date.
+func (k *Keeper) outside(r *Report, c *checks, pending []int, settled uint64, stopped bool) {
+	count, first := 0, Problem{}
+	for _, i := range pending {
+		if !stopped && c.at[i].Tx >= settled {
+			continue
+		}
+		if count == 0 {
+			first = Problem{Kind: KindPending, Event: c.at[i].ID.String()}
+		}
+		count++
+	}
+	if count > 0 {
+		first.Detail = fmt.Sprintf("%d rows follow the log's last event and are not in the log; this is the first", count)
+		r.add(first)
+	}
+}
+
+// ahead names rows of transactions that have not begun: no log takes them.
+func (k *Keeper) ahead(ctx context.Context, n Name, r *Report) error {
+	_, newest, err := k.cfg.Source.Boundary(ctx, n.Tenant)
+	if err != nil {
+		return err
+	}
+	// A row that commits meanwhile has such a number, too, so the boundary is asked for again after the rows are read.
+	rows, err := k.cfg.Source.Rows(ctx, n.Tenant, Position{Tx: newest}, true, page)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	if _, newest, err = k.cfg.Source.Boundary(ctx, n.Tenant); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.Tx >= newest {
+			r.add(Problem{Kind: KindForged, Event: row.Entry.ID.String(), Detail: futureDetail})
+		}
+	}
+	return nil
+}
+
 // bookmark compares what the database says of the log.
 func (k *Keeper) bookmark(ctx context.Context, n Name, r *Report, log *storedLog) {
 	head, err := k.cfg.Source.Head(ctx, n.Tenant)
@@ -110,10 +175,10 @@ func (k *Keeper) bookmark(ctx context.Context, n Name, r *Report, log *storedLog
 
 // checks is what opening every row found.
 type checks struct {
+	at       []Position // of every row
 	problems []Problem
 	clock    []Problem
 	newest   int64 // time of the newest event so far
-	macs     bool  // a row with a MAC was seen
 }
 
 // rows reads all rows of a log and opens each.
@@ -126,6 +191,7 @@ func (k *Keeper) rows(ctx context.Context, n Name, open Opener, size int64) (out
 			return nil, nil, err
 		}
 		for _, row := range rows {
+			found.at = append(found.at, row.Position)
 			found.row(n, row, int64(len(out)), open)
 			out = append(out, row.Entry)
 		}
@@ -145,8 +211,7 @@ func (c *checks) row(n Name, r Row, seq int64, open Opener) {
 		c.clock = append(c.clock, at(seq, r.Entry, "clock", "the clock stepped back "+d.Round(time.Second).String()))
 	}
 	c.newest = max(c.newest, r.Recorded)
-	o, err := open(r, !c.macs)
-	c.macs = c.macs || len(r.MAC) > 0
+	o, err := open(r)
 	if err != nil {
 		c.problems = append(c.problems, at(seq, r.Entry, KindForged, fault.Of(err).Text))
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -49,6 +50,9 @@ type Watcher struct {
 	Streams   []string // whose logs it watches
 	Alert     Alert    // told of a head that is not consistent with what was seen
 	Now       func() time.Time
+
+	mu   sync.Mutex        // guards said
+	said map[string]string // by log: the refusal that was told of last
 }
 
 // Cosign implements Witness.
@@ -101,6 +105,9 @@ func (w *Watcher) Cosign(ctx context.Context, a Ask) (Cosigned, error) {
 	if err != nil {
 		return Cosigned{}, err
 	}
+	w.mu.Lock()
+	delete(w.said, n.Origin())
+	w.mu.Unlock()
 	if !ok {
 		_, size, err = w.Heads.Seen(ctx, n.Origin())
 		return Cosigned{Size: size}, err
@@ -108,9 +115,16 @@ func (w *Watcher) Cosign(ctx context.Context, a Ask) (Cosigned, error) {
 	return Cosigned{Size: next.Size, Note: both}, nil
 }
 
-// refuse raises the alert and makes the refusal.
+// refuse makes the refusal, and raises the alert when the reason is another than before: a log asks again and again.
 func (w *Watcher) refuse(n Name, why string) error {
-	if w.Alert != nil {
+	w.mu.Lock()
+	news := w.said[n.Origin()] != why
+	if w.said == nil {
+		w.said = map[string]string{}
+	}
+	w.said[n.Origin()] = why
+	w.mu.Unlock()
+	if news && w.Alert != nil {
 		w.Alert(n.Tenant, n.Stream, &Broken{Kind: KindWitness, Detail: why})
 	}
 	return fault.New(fault.Conflict, "%s", why)
@@ -188,10 +202,10 @@ func (k *Keeper) witnessed(ctx context.Context, n Name, c Checkpoint, head Head)
 			from = got.Size
 			continue
 		}
-		if err := k.keep(ctx, n, got.Note); err != nil {
+		if err := k.keep(ctx, n, c, got.Note); err != nil {
 			return head, err
 		}
-		head.Cosigned = got.Size
+		head.Cosigned = c.Size
 		return head, nil
 	}
 	return head, fault.New(fault.Unavailable, "the witness moved on again and again")
@@ -228,14 +242,17 @@ func (k *Keeper) overtaken(ctx context.Context, n Name, c Checkpoint, size int64
 	return head, fault.Wrap(fault.Unavailable, errOvertaken, "the witness has seen a longer log")
 }
 
-// keep stores a cosigned note; that of another process with the same signatures is as good.
-func (k *Keeper) keep(ctx context.Context, n Name, b []byte) error {
+// keep stores a cosigned note of a checkpoint; that of another process with the same signatures is as good.
+func (k *Keeper) keep(ctx context.Context, n Name, c Checkpoint, b []byte) error {
 	o, err := k.keys.open(n, b)
 	if err != nil {
 		return err
 	}
 	if !o.witnessd {
 		return fault.New(fault.Invalid, "the witness's signature is missing")
+	}
+	if o.Size != c.Size || o.Root != c.Root {
+		return fault.New(fault.Invalid, "the witness has signed another checkpoint than it was asked for")
 	}
 	if err = k.store.Put(ctx, n.cosignedKey(o.Size), b); fault.Is(err, fault.Conflict) {
 		return nil

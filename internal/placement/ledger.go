@@ -52,9 +52,12 @@ func (c *Charts) EventRows(ctx context.Context, s Scope, after ledger.Position, 
 			for r.Next() {
 				var x audit.Row
 				var tx uint64
-				if err := r.Scan(&tx, &x.ID, &x.Recorded, &x.Patient, &x.KeyVersion, &x.Body, &x.Digest); err != nil {
+				var recorded, patient *int64
+				var key *int32
+				if err := r.Scan(&tx, &x.ID, &recorded, &patient, &key, &x.Body, &x.Digest); err != nil {
 					return err
 				}
+				x.Recorded, x.Patient, x.KeyVersion = audit.Whole(recorded), audit.Whole(patient), audit.Whole(key)
 				out = append(out, ledger.Row{Position: ledger.Position{Tx: tx, ID: x.ID}, Entry: x.Entry(), Body: x.Body})
 			}
 			return r.Err()

@@ -10,11 +10,12 @@ import (
 
 // The reading of the trail. By time it walks (tenant, id), because ids are time-ordered; by patient (tenant, patient, id).
 const (
-	trailSQL         = `SELECT id, recorded, patient, keyver, body FROM audit WHERE tenant = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4`
-	trailNewestSQL   = `SELECT id, recorded, patient, keyver, body FROM audit WHERE tenant = $1 AND id > $2 AND id < $3 ORDER BY id DESC LIMIT $4`
-	patientSQL       = `SELECT id, recorded, patient, keyver, body FROM audit WHERE tenant = $1 AND patient <> 0 AND patient = $5 AND id > $2 AND id < $3 ORDER BY id LIMIT $4`
-	patientNewestSQL = `SELECT id, recorded, patient, keyver, body FROM audit WHERE tenant = $1 AND patient <> 0 AND patient = $5 AND id > $2 AND id < $3 ORDER BY id DESC LIMIT $4`
-	trailOnlySQL     = `SELECT id, recorded, patient, keyver, body FROM audit WHERE tenant = $1 AND id = ANY($2) ORDER BY id DESC LIMIT $3`
+	trailSQL         = `SELECT id, recorded, patient, keyver, body, digest FROM audit WHERE tenant = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4`
+	trailNewestSQL   = `SELECT id, recorded, patient, keyver, body, digest FROM audit WHERE tenant = $1 AND id > $2 AND id < $3 ORDER BY id DESC LIMIT $4`
+	patientSQL       = `SELECT id, recorded, patient, keyver, body, digest FROM audit WHERE tenant = $1 AND patient <> 0 AND patient = $5 AND id > $2 AND id < $3 ORDER BY id LIMIT $4`
+	patientNewestSQL = `SELECT id, recorded, patient, keyver, body, digest FROM audit WHERE tenant = $1 AND patient <> 0 AND patient = $5 AND id > $2 AND id < $3 ORDER BY id DESC LIMIT $4`
+	// The rows are found first and ordered then (OFFSET 0 is a fence): else a planner may walk all of a short trail in the order wanted.
+	trailOnlySQL = `SELECT * FROM (SELECT id, recorded, patient, keyver, body, digest FROM audit WHERE tenant = $1 AND id = ANY($2) OFFSET 0) AS found ORDER BY id DESC LIMIT $3`
 )
 
 // Trail gives a page of a tenant's event rows: of all, or of one patient by its blind id (0 = of all).
@@ -44,7 +45,7 @@ func (c *Charts) Trail(ctx context.Context, s Scope, patient int64, r audit.Rang
 func eventRows(r pgx.Rows) (out []audit.Row, err error) {
 	for r.Next() {
 		var x audit.Row
-		if err := r.Scan(&x.ID, &x.Recorded, &x.Patient, &x.KeyVersion, &x.Body); err != nil {
+		if err := r.Scan(&x.ID, &x.Recorded, &x.Patient, &x.KeyVersion, &x.Body, &x.Digest); err != nil {
 			return nil, err
 		}
 		out = append(out, x)
@@ -54,7 +55,7 @@ func eventRows(r pgx.Rows) (out []audit.Row, err error) {
 
 const (
 	horizonSQL = `SELECT pg_snapshot_xmin(pg_current_snapshot())`
-	feedSQL    = `SELECT xid, id, recorded, patient, keyver, body FROM audit WHERE tenant = $1 AND xid >= $2 AND xid < $3 AND (xid, id) > ($4, $5) ORDER BY xid, id LIMIT $6`
+	feedSQL    = `SELECT xid, id, recorded, patient, keyver, body, digest FROM audit WHERE tenant = $1 AND xid >= $2 AND xid < $3 AND (xid, id) > ($4, $5) ORDER BY xid, id LIMIT $6`
 )
 
 // Horizon is the oldest transaction still running: below it, nothing of the feed changes any more.
@@ -72,7 +73,7 @@ func (c *Charts) Feed(ctx context.Context, s Scope, a audit.FeedAsk) (out []audi
 			out, last = out[:0], a.After
 			for r.Next() {
 				var x audit.Row
-				if err := r.Scan(&last.XID, &x.ID, &x.Recorded, &x.Patient, &x.KeyVersion, &x.Body); err != nil {
+				if err := r.Scan(&last.XID, &x.ID, &x.Recorded, &x.Patient, &x.KeyVersion, &x.Body, &x.Digest); err != nil {
 					return err
 				}
 				last.ID, out = x.ID, append(out, x)

@@ -57,7 +57,8 @@ const roleSQL = `  SELECT 'the role is superuser' FROM me WHERE rolsuper
     WHERE NOT me.rolsuper AND has_table_privilege(me.oid, 'pg_catalog.' || t.name, 'SELECT')
 `
 
-// tablesSQL: nobody has a right that is not on the list, and every table with rows of tenants is walled on all sides.
+// tablesSQL: nobody has a right that is not on the list, every table with rows of tenants is walled on all sides, and an event is stored
+// whole, under its own transaction.
 const tablesSQL = `  UNION ALL SELECT coalesce(r.rolname, 'everybody') || ' has ' || a.priv || ' on ' || a.label || CASE WHEN a.col <> '' THEN '.' || a.col ELSE '' END
     FROM acl a CROSS JOIN me LEFT JOIN pg_roles r ON r.oid = a.grantee
     WHERE a.grantee <> me.oid OR a.priv IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
@@ -76,6 +77,12 @@ const tablesSQL = `  UNION ALL SELECT coalesce(r.rolname, 'everybody') || ' has 
   UNION ALL SELECT 'the foreign key ' || k.conname || ' reaches past row security' FROM walled w JOIN pg_constraint k ON w.oid IN (k.conrelid, k.confrelid) WHERE k.contype = 'f'
   UNION ALL SELECT label || ' has the trigger ' || t.tgname FROM walled w JOIN pg_trigger t ON t.tgrelid = w.oid AND NOT t.tgisinternal
   UNION ALL SELECT label || ' has the rule ' || u.rulename FROM walled w JOIN pg_rewrite u ON u.ev_class = w.oid
+  UNION ALL SELECT label || ' has the trigger ' || t.tgname FROM rel r JOIN pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal WHERE r.name IS NOT NULL AND NOT r.walled
+  UNION ALL SELECT label || ' has the rule ' || u.rulename FROM rel r JOIN pg_rewrite u ON u.ev_class = r.oid WHERE r.name IS NOT NULL AND NOT r.walled
+  UNION ALL SELECT label || '.xid is by default another transaction''s' FROM rel r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attname = 'xid'
+    LEFT JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum WHERE r.name = 'audit' AND pg_get_expr(d.adbin, d.adrelid) IS DISTINCT FROM 'pg_current_xact_id()'
+  UNION ALL SELECT label || '.' || a.attname || ' may be empty' FROM rel r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE r.name = 'audit' AND NOT a.attnotnull AND a.attname <> 'digest'
   UNION ALL SELECT label || ' is inherited from or by another table' FROM walled w WHERE EXISTS (SELECT 1 FROM pg_inherits WHERE w.oid IN (inhrelid, inhparent))
   UNION ALL SELECT label || ' is no ordinary table' FROM walled WHERE relkind <> 'r'
   UNION ALL SELECT r.label || ' does not survive a crash' FROM rel r JOIN pg_class c ON c.oid = r.oid WHERE r.name IS NOT NULL AND c.relpersistence <> 'p'

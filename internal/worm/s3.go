@@ -89,7 +89,7 @@ func (b *Bucket) key(key string) *string {
 func (b *Bucket) Put(ctx context.Context, key string, data []byte) error {
 	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.o.Bucket, Key: b.key(key), Body: bytes.NewReader(data), IfNoneMatch: aws.String("*"),
 		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ObjectLockMode: types.ObjectLockModeCompliance, ObjectLockRetainUntilDate: aws.Time(time.Now().Add(b.o.Retain))})
-	if is(err, "PreconditionFailed", "ConditionalRequestConflict") {
+	if is(err, "PreconditionFailed") { // a conflict of two writers (409) tells nothing of who has won: it is tried again
 		return taken(key)
 	}
 	return unavailable(err)

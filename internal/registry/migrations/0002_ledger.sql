@@ -1,6 +1,6 @@
 -- +goose Up
 -- Rows of events in the order of their log, authentic by a MAC, and what this role remembers of others' logs (docs/adr/0009).
-ALTER TABLE audit ADD COLUMN mac bytea;               -- under control's audit key; null in rows older than this
+ALTER TABLE audit ADD COLUMN mac bytea NOT NULL;      -- under control's audit key
 ALTER TABLE audit DROP CONSTRAINT audit_pkey;
 ALTER TABLE audit ADD CONSTRAINT audit_pkey PRIMARY KEY (tenant, xid, id), ADD CONSTRAINT audit_once UNIQUE (tenant, id);
 
