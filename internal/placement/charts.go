@@ -44,6 +44,9 @@ const waiting = 256
 // one alone gets half, and transactions that may wait for a lock half of all, a quarter of each tenant. A quarter is left for the Finder and for
 // the process' own questions. So neither a tenant nor its locks keep the others from reading.
 func NewCharts(pool *pg.Pool, connections int, mark func(tenant.ID)) *Charts {
+	if mark == nil {
+		mark = func(tenant.ID) {}
+	}
 	if connections == 0 {
 		return &Charts{pool: pool, mark: mark}
 	}
