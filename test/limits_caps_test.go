@@ -90,7 +90,7 @@ func TestAnnouncedTooLarge(t *testing.T) {
 	t.Parallel()
 	n := cordontest.Shared(t).Tenant(t)
 	start := time.Now()
-	for path, most := range map[string]int{"/Patient": 128 << 20, "": 128 << 20, "/Patient/_search": 1 << 20} {
+	for path, most := range map[string]int{"/Patient": 128 << 20, "": 128 << 20, "/Patient/_search": 64 << 10} {
 		kind := "application/fhir+json"
 		if strings.HasSuffix(path, "_search") {
 			kind = "application/x-www-form-urlencoded"
