@@ -58,6 +58,9 @@ func TestPagesBesideStalledForms(t *testing.T) {
 		p.Send(t, http.MethodPost, n.TokenURL, []byte(bad.Encode()), map[string]string{"Content-Type": "application/x-www-form-urlencoded"}).Want(t, http.StatusUnauthorized)
 	}
 	p.Operator(t, http.MethodGet, "/tenants", nil).Want(t, http.StatusOK)
+	if cordontest.Apart() {
+		return // there the forms that stall hold places of their own address (docs/adr/0011)
+	}
 	c := socketFrom(t, p, stranger)
 	if _, err := fmt.Fprintf(c, "GET /operator/v1/tenants HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAuthorization: Bearer %s\r\n\r\n", p.Info.Operators["alice"]); err != nil {
 		t.Fatal(err)

@@ -23,24 +23,34 @@ type (
 		feeder
 		Who(ctx context.Context, a audit.WhoAsk) ([]audit.Plain, error)
 	}
+	// feedAsk is audit.FeedAsk, whose tenant may be none: to learn how far a database can be read.
+	feedAsk struct {
+		audit.FeedAsk
+		Tenant logOwner
+	}
 	eventPage struct {
 		Tenant tenant.ID   `json:"tenant"`
 		Range  audit.Range `json:"range"`
 	}
 )
 
+func (f feedAsk) ask() audit.FeedAsk {
+	f.FeedAsk.Tenant = tenant.ID(f.Tenant)
+	return f.FeedAsk
+}
+
 func serveKeysTrail(s *mesh.Server, k keysTrail) {
 	mesh.Handle(s, "keys.EventPage", func(ctx context.Context, _ mesh.Identity, in eventPage) ([]audit.Plain, error) {
 		return k.EventPage(ctx, in.Tenant, in.Range)
 	})
-	mesh.Handle(s, "keys.Feed", func(ctx context.Context, _ mesh.Identity, in audit.FeedAsk) (audit.FeedPage, error) {
-		return k.Feed(ctx, in)
+	mesh.Handle(s, "keys.Feed", func(ctx context.Context, _ mesh.Identity, in feedAsk) (audit.FeedPage, error) {
+		return k.Feed(ctx, in.ask())
 	})
 }
 
 func serveCellTrail(s *mesh.Server, c cellTrail) {
-	mesh.Handle(s, "cell.Feed", func(ctx context.Context, _ mesh.Identity, in audit.FeedAsk) (audit.FeedPage, error) {
-		return c.Feed(ctx, in)
+	mesh.Handle(s, "cell.Feed", func(ctx context.Context, _ mesh.Identity, in feedAsk) (audit.FeedPage, error) {
+		return c.Feed(ctx, in.ask())
 	})
 	mesh.Handle(s, "cell.Who", func(ctx context.Context, _ mesh.Identity, in audit.WhoAsk) ([]audit.Plain, error) {
 		return c.Who(ctx, in)
@@ -54,12 +64,12 @@ func (k *Keys) EventPage(ctx context.Context, t tenant.ID, r audit.Range) ([]aud
 
 // Feed implements control.Broker.
 func (k *Keys) Feed(ctx context.Context, a audit.FeedAsk) (audit.FeedPage, error) {
-	return mesh.Call[audit.FeedAsk, audit.FeedPage](ctx, k.link, "keys.Feed", a)
+	return mesh.Call[feedAsk, audit.FeedPage](ctx, k.link, "keys.Feed", feedAsk{a, logOwner(a.Tenant)})
 }
 
 // Feed implements control.Cell.
 func (c *Cell) Feed(ctx context.Context, a audit.FeedAsk) (audit.FeedPage, error) {
-	return mesh.Call[audit.FeedAsk, audit.FeedPage](ctx, c.link, "cell.Feed", a)
+	return mesh.Call[feedAsk, audit.FeedPage](ctx, c.link, "cell.Feed", feedAsk{a, logOwner(a.Tenant)})
 }
 
 // Who implements control.Cell.
