@@ -93,6 +93,9 @@ func TestAnnouncedTooLarge(t *testing.T) {
 	for path, most := range map[string]int{"/Patient": 128 << 20, "": 128 << 20, "/Patient/_search": 64 << 10} {
 		kind := "application/fhir+json"
 		if strings.HasSuffix(path, "_search") {
+			if cordontest.Apart() {
+				continue // a role waits for the rest of so small a body before it answers, and the edge for a moment with it
+			}
 			kind = "application/x-www-form-urlencoded"
 		}
 		r := rawWire(t, n.P, fmt.Sprintf("POST /t/%s/fhir%s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", n.Slug, path, n.Token(), kind, most+1))

@@ -58,8 +58,6 @@ func Error(w http.ResponseWriter, err error) {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
 	case f.Kind == fault.Unavailable:
 		h.Set("Retry-After", "1")
-	case f.Kind == fault.TooLarge:
-		h.Set("Connection", "close") // the rest of the body is not waited for
 	}
 	b := Bytes(f)
 	h.Set("Content-Length", strconv.Itoa(len(b)))
