@@ -100,9 +100,6 @@ func (r *remote) newProxy(log *slog.Logger) *httputil.ReverseProxy {
 		},
 		ModifyResponse: func(resp *http.Response) error {
 			resp.Header.Del("X-Request-Id") // the edge has set it
-			if resp.Close && resp.StatusCode >= http.StatusBadRequest {
-				resp.Header.Set("Connection", "close") // a body that was refused unread is not waited for here, either
-			}
 			if b, ok := resp.Request.Context().Value(bodyKey{}).(*body); ok && resp.StatusCode >= http.StatusBadRequest {
 				// The role saw half a body, or that its connection went away meanwhile; why it was cut is known here.
 				return b.fault()
