@@ -2,12 +2,9 @@ package test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -164,21 +161,6 @@ func TestAppendOnlyForTheCell(t *testing.T) {
 	}
 }
 
-// roleDSN is the DSN of one of the platform's roles on one of its databases.
-func roleDSN(t *testing.T, p *cordontest.Platform, role, database string) string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(p.Dir, "secrets.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var s struct{ Passwords map[string]string }
-	if err := json.Unmarshal(b, &s); err != nil || s.Passwords[role] == "" {
-		t.Fatalf("no password of %s: %v", role, err)
-	}
-	host, _, _ := strings.Cut(p.Info.Postgres.Superuser, " user=")
-	return fmt.Sprintf("%s user='%s' password='%s' dbname='%s' sslmode=disable", host, role, s.Passwords[role], database)
-}
-
 // TestEachRoleEntersItsOwnDatabase connects as each role to each database, those that come with Postgres included.
 func TestEachRoleEntersItsOwnDatabase(t *testing.T) {
 	t.Parallel()
@@ -186,7 +168,7 @@ func TestEachRoleEntersItsOwnDatabase(t *testing.T) {
 	own := map[string]string{"cordon_cell": "cordon_cell1", "cordon_control": "cordon_control", "cordon_keys": "cordon_keyring"}
 	for role, home := range own {
 		for _, database := range []string{"cordon_cell1", "cordon_control", "cordon_keyring", "postgres", "template1"} {
-			c, err := pgx.Connect(t.Context(), roleDSN(t, p, role, database))
+			c, err := pgx.Connect(t.Context(), p.RoleDSN(t, role, database))
 			if err == nil {
 				_ = c.Close(t.Context())
 			}

@@ -3,23 +3,19 @@ package audit
 import (
 	"bytes"
 	"container/heap"
+	"iter"
 )
 
 // Window is how many rows InOrder holds back. A row comes later in the log's order than its id says by as many rows as commit
 // while its transaction runs: thousands at the most.
 const Window = 8192
 
-// InOrder gives rows of the log's order (by transaction) in the order of their ids, which is that of time. next gives the next
-// row, ok false at the end.
-func InOrder[R any](id func(R) [16]byte, next func() (R, bool, error), each func(R) error) error {
+// InOrder gives rows of the log's order (by transaction) in the order of their ids, which is that of time.
+func InOrder[R any](id func(R) [16]byte, rows iter.Seq2[R, error], each func(R) error) error {
 	h := &byID[R]{id: id}
-	for {
-		r, ok, err := next()
+	for r, err := range rows {
 		if err != nil {
 			return err
-		}
-		if !ok {
-			break
 		}
 		if heap.Push(h, r); h.Len() > Window {
 			if err := each(heap.Pop(h).(R)); err != nil {

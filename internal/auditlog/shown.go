@@ -39,25 +39,22 @@ const eventsPage = 1000
 // Events gives a tenant's events, oldest first. In the place of a row that this role did not write stands an event that says so
 // (audit.Unopened): what is wrong with one row hides no other.
 func (l *Log) Events(ctx context.Context, t tenant.ID, each func(Event) error) error {
-	var rows []ledger.Row
-	var at ledger.Position
-	seq, last := int64(-1), false
-	next := func() (Event, bool, error) {
-		if len(rows) == 0 && !last {
-			var err error
-			if rows, err = l.Rows(ctx, t, at, seq < 0, eventsPage); err != nil {
-				return Event{}, false, err
+	placed := func(yield func(Event, error) bool) {
+		seq := int64(0)
+		for r, err := range ledger.All(eventsPage, func(after ledger.Position, including bool, n int) ([]ledger.Row, error) {
+			return l.Rows(ctx, t, after, including, n)
+		}) {
+			if err != nil {
+				yield(Event{}, err)
+				return
 			}
-			last = len(rows) < eventsPage
+			if !yield(Event{seq, r.Entry, l.shown(ctx, t, audit.Row{ID: r.Entry.ID, Recorded: r.Recorded, Body: r.Body}, r.MAC)}, nil) {
+				return
+			}
+			seq++
 		}
-		if len(rows) == 0 {
-			return Event{}, false, nil
-		}
-		r := rows[0]
-		rows, at, seq = rows[1:], r.Position, seq+1
-		return Event{seq, r.Entry, l.shown(ctx, t, audit.Row{ID: r.Entry.ID, Recorded: r.Recorded, Body: r.Body}, r.MAC)}, true, nil
 	}
-	return audit.InOrder(func(e Event) [16]byte { return e.Entry.ID }, next, each)
+	return audit.InOrder(func(e Event) [16]byte { return e.Entry.ID }, placed, each)
 }
 
 const (

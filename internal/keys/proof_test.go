@@ -5,12 +5,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"encoding/json"
 	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 
 	"github.com/cordon-ehr/cordon/internal/audit"
 	"github.com/cordon-ehr/cordon/internal/authn"
@@ -75,27 +72,6 @@ func freshKey(t *testing.T) *ecdsa.PrivateKey {
 	return k
 }
 
-func signedBy(t *testing.T, key *ecdsa.PrivateKey, typ, kid string, claims any) string {
-	t.Helper()
-	b, err := json.Marshal(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: kid}}, (&jose.SignerOptions{}).WithType(jose.ContentType(typ)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sig, err := s.Sign(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := sig.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
-
 func (h *proofHouse) claims(of tenant.ID) authn.Claims {
 	return authn.Claims{Issuer: "i", Audience: "a", Subject: "c", Client: "c", Scope: "system/*.r", Tenant: of.String(), TokenID: "j", Issued: h.now.Unix(), Expires: h.now.Add(time.Minute).Unix()}
 }
@@ -118,24 +94,24 @@ func TestLeaseNeedsProof(t *testing.T) {
 		proof   string
 		ok      bool
 	}{
-		"a live token":                {lease.Chart, signedBy(t, alpha, authn.TokenType, "1", good), true},
-		"a live ticket":               {lease.Audit, signedBy(t, h.control, lease.TicketType, "", h.ticket(h.alpha, lease.Audit, time.Minute)), true},
+		"a live token":                {lease.Chart, signed(t, alpha, authn.TokenType, "1", good), true},
+		"a live ticket":               {lease.Audit, signed(t, h.control, lease.TicketType, "", h.ticket(h.alpha, lease.Audit, time.Minute)), true},
 		"nothing":                     {lease.Chart, "", false},
 		"junk":                        {lease.Chart, "a.b.c", false},
-		"the neighbour's token":       {lease.Chart, signedBy(t, bravo, authn.TokenType, "1", foreign), false},
-		"the neighbour's key":         {lease.Chart, signedBy(t, bravo, authn.TokenType, "1", good), false},
-		"own key, neighbour's claims": {lease.Chart, signedBy(t, alpha, authn.TokenType, "1", foreign), false},
-		"a stranger's key":            {lease.Chart, signedBy(t, stranger, authn.TokenType, "1", good), false},
-		"an expired token":            {lease.Chart, signedBy(t, alpha, authn.TokenType, "1", expired), false},
-		"another key id":              {lease.Chart, signedBy(t, alpha, authn.TokenType, "2", good), false},
-		"another type":                {lease.Chart, signedBy(t, alpha, "JWT", "1", good), false},
-		"a token for the log":         {lease.Audit, signedBy(t, alpha, authn.TokenType, "1", good), false},
-		"a ticket for the chart":      {lease.Chart, signedBy(t, h.control, lease.TicketType, "", h.ticket(h.alpha, lease.Chart, time.Minute)), false},
-		"a chart's ticket":            {lease.Audit, signedBy(t, h.control, lease.TicketType, "", h.ticket(h.alpha, lease.Chart, time.Minute)), false},
-		"the neighbour's ticket":      {lease.Audit, signedBy(t, h.control, lease.TicketType, "", h.ticket(h.bravo, lease.Audit, time.Minute)), false},
-		"an expired ticket":           {lease.Audit, signedBy(t, h.control, lease.TicketType, "", h.ticket(h.alpha, lease.Audit, 0)), false},
-		"a stranger's ticket":         {lease.Audit, signedBy(t, stranger, lease.TicketType, "", h.ticket(h.alpha, lease.Audit, time.Minute)), false},
-		"the tenant's ticket":         {lease.Audit, signedBy(t, alpha, lease.TicketType, "1", h.ticket(h.alpha, lease.Audit, time.Minute)), false},
+		"the neighbour's token":       {lease.Chart, signed(t, bravo, authn.TokenType, "1", foreign), false},
+		"the neighbour's key":         {lease.Chart, signed(t, bravo, authn.TokenType, "1", good), false},
+		"own key, neighbour's claims": {lease.Chart, signed(t, alpha, authn.TokenType, "1", foreign), false},
+		"a stranger's key":            {lease.Chart, signed(t, stranger, authn.TokenType, "1", good), false},
+		"an expired token":            {lease.Chart, signed(t, alpha, authn.TokenType, "1", expired), false},
+		"another key id":              {lease.Chart, signed(t, alpha, authn.TokenType, "2", good), false},
+		"another type":                {lease.Chart, signed(t, alpha, "JWT", "1", good), false},
+		"a token for the log":         {lease.Audit, signed(t, alpha, authn.TokenType, "1", good), false},
+		"a ticket for the chart":      {lease.Chart, signed(t, h.control, lease.TicketType, "", h.ticket(h.alpha, lease.Chart, time.Minute)), false},
+		"a chart's ticket":            {lease.Audit, signed(t, h.control, lease.TicketType, "", h.ticket(h.alpha, lease.Chart, time.Minute)), false},
+		"the neighbour's ticket":      {lease.Audit, signed(t, h.control, lease.TicketType, "", h.ticket(h.bravo, lease.Audit, time.Minute)), false},
+		"an expired ticket":           {lease.Audit, signed(t, h.control, lease.TicketType, "", h.ticket(h.alpha, lease.Audit, 0)), false},
+		"a stranger's ticket":         {lease.Audit, signed(t, stranger, lease.TicketType, "", h.ticket(h.alpha, lease.Audit, time.Minute)), false},
+		"the tenant's ticket":         {lease.Audit, signed(t, alpha, lease.TicketType, "1", h.ticket(h.alpha, lease.Audit, time.Minute)), false},
 	} {
 		g, err := h.Lease(t.Context(), lease.Request{Tenant: h.alpha, Purpose: c.purpose, Proof: c.proof})
 		if c.ok && err != nil {
@@ -145,7 +121,7 @@ func TestLeaseNeedsProof(t *testing.T) {
 			t.Errorf("%s opens: %v", name, err)
 		}
 	}
-	if _, err := h.Lease(t.Context(), lease.Request{Purpose: lease.Chart, Proof: signedBy(t, alpha, authn.TokenType, "1", good)}); !fault.Is(err, fault.Forbidden) {
+	if _, err := h.Lease(t.Context(), lease.Request{Purpose: lease.Chart, Proof: signed(t, alpha, authn.TokenType, "1", good)}); !fault.Is(err, fault.Forbidden) {
 		t.Errorf("no tenant: %v", err)
 	}
 }
@@ -157,7 +133,7 @@ func TestGrantsHoldWhatTheirPurposeNeeds(t *testing.T) {
 	h := newProofHouse(t)
 	seen := map[string]string{}
 	for name, id := range map[string]tenant.ID{"alpha": h.alpha, "bravo": h.bravo} {
-		g, err := h.Lease(t.Context(), lease.Request{Tenant: id, Purpose: lease.Chart, Proof: signedBy(t, h.sign[id], authn.TokenType, "1", h.claims(id))})
+		g, err := h.Lease(t.Context(), lease.Request{Tenant: id, Purpose: lease.Chart, Proof: signed(t, h.sign[id], authn.TokenType, "1", h.claims(id))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +146,7 @@ func TestGrantsHoldWhatTheirPurposeNeeds(t *testing.T) {
 			}
 			seen[string(list[0].Secret.Reveal())] = use + " key of " + name
 		}
-		log, err := h.Lease(t.Context(), lease.Request{Tenant: id, Purpose: lease.Audit, Proof: signedBy(t, h.control, lease.TicketType, "", h.ticket(id, lease.Audit, time.Minute))})
+		log, err := h.Lease(t.Context(), lease.Request{Tenant: id, Purpose: lease.Audit, Proof: signed(t, h.control, lease.TicketType, "", h.ticket(id, lease.Audit, time.Minute))})
 		if err != nil || len(log.Record)+len(log.Cursor)+len(log.Index) != 0 || len(log.Audit) != 1 {
 			t.Errorf("a lease for the log of %s holds %d record, %d cursor and %d index keys: %v", name, len(log.Record), len(log.Cursor), len(log.Index), err)
 		}

@@ -115,38 +115,33 @@ func (k *Keeper) notes(ctx context.Context, n Name, size int64) ([][]byte, error
 }
 
 func (k *Keeper) events(ctx context.Context, n Name, size int64, open Opener, yield func(Line) error) error {
-	at, including, seq := Position{}, true, int64(0)
-	for seq < size {
-		rows, err := k.cfg.Source.Rows(ctx, n.Tenant, at, including, page)
+	if size == 0 {
+		return nil
+	}
+	seq := int64(0)
+	for r, err := range k.all(ctx, n) {
 		if err != nil {
 			return err
 		}
-		for _, r := range rows {
-			if seq == size {
-				break
-			}
-			l := &EventLine{Seq: seq, ID: r.Entry.ID, Recorded: r.Recorded, Patient: r.Label, Key: r.Key, Body: r.Entry.Body[:]}
-			if r.Digest != ([32]byte{}) {
-				l.Digest = r.Digest[:]
-			}
-			o, err := open(r)
-			switch {
-			case err != nil:
-				l.Unopened = fault.Of(err).Text
-			case !json.Valid(o.JSON): // a row in clear that was edited, or emptied
-				l.Unopened = "the event is not JSON"
-			default:
-				l.Salt, l.Event = o.Salt, o.JSON
-			}
-			if err := yield(Line{Event: l}); err != nil {
-				return err
-			}
-			seq++
+		l := &EventLine{Seq: seq, ID: r.Entry.ID, Recorded: r.Recorded, Patient: r.Label, Key: r.Key, Body: r.Entry.Body[:]}
+		if r.Digest != ([32]byte{}) {
+			l.Digest = r.Digest[:]
 		}
-		if len(rows) < page {
+		o, err := open(r)
+		switch {
+		case err != nil:
+			l.Unopened = fault.Of(err).Text
+		case !json.Valid(o.JSON): // a row in clear that was edited, or emptied
+			l.Unopened = "the event is not JSON"
+		default:
+			l.Salt, l.Event = o.Salt, o.JSON
+		}
+		if err := yield(Line{Event: l}); err != nil {
+			return err
+		}
+		if seq++; seq == size {
 			return nil
 		}
-		at, including = rows[len(rows)-1].Position, false
 	}
 	return nil
 }

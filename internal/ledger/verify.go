@@ -184,22 +184,18 @@ type checks struct {
 // rows reads all rows of a log and opens each.
 func (k *Keeper) rows(ctx context.Context, n Name, open Opener, size int64) (out []Entry, found *checks, err error) {
 	found = &checks{}
-	at, including := Position{}, true
-	for {
-		rows, err := k.cfg.Source.Rows(ctx, n.Tenant, at, including, page)
+	for row, err := range k.all(ctx, n) {
 		if err != nil {
 			return nil, nil, err
 		}
-		for _, row := range rows {
-			found.at = append(found.at, row.Position)
-			found.row(n, row, int64(len(out)), open)
-			out = append(out, row.Entry)
+		found.at = append(found.at, row.Position)
+		found.row(n, row, int64(len(out)), open)
+		out = append(out, row.Entry)
+		if len(out)%page == 0 && int64(len(out)) > size+2*page {
+			break // what committed since belongs to the next verification
 		}
-		if len(rows) < page || int64(len(out)) > size+2*page {
-			return out, found, nil // what committed since belongs to the next verification
-		}
-		at, including = rows[len(rows)-1].Position, false
 	}
+	return out, found, nil
 }
 
 // back is how far the clock may step back between two events in the log's order before it is told of: events are ordered by when

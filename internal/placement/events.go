@@ -17,25 +17,22 @@ const eventsPage = 1000
 
 // Events gives a tenant's stored events, oldest first.
 func (c *Charts) Events(ctx context.Context, s Scope, each func(Event) error) error {
-	var rows []ledger.Row
-	var at ledger.Position
-	seq, last := int64(-1), false
-	next := func() (Event, bool, error) {
-		if len(rows) == 0 && !last {
-			var err error
-			if rows, err = c.EventRows(ctx, s, at, seq < 0, eventsPage); err != nil {
-				return Event{}, false, err
+	placed := func(yield func(Event, error) bool) {
+		seq := int64(0)
+		for r, err := range ledger.All(eventsPage, func(after ledger.Position, including bool, n int) ([]ledger.Row, error) {
+			return c.EventRows(ctx, s, after, including, n)
+		}) {
+			if err != nil {
+				yield(Event{}, err)
+				return
 			}
-			last = len(rows) < eventsPage
+			if !yield(Event{seq, Stored(r)}, nil) {
+				return
+			}
+			seq++
 		}
-		if len(rows) == 0 {
-			return Event{}, false, nil
-		}
-		r := rows[0]
-		rows, at, seq = rows[1:], r.Position, seq+1
-		return Event{seq, Stored(r)}, true, nil
 	}
-	return audit.InOrder(func(e Event) [16]byte { return e.ID }, next, each)
+	return audit.InOrder(func(e Event) [16]byte { return e.ID }, placed, each)
 }
 
 // Stored is the event row of a log's row.
